@@ -1,0 +1,166 @@
+"""How results are worded and laid out: tables, JSON, paths. The only place that prints results."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from clipsearch.types import Hit, Page, PayloadValue
+
+if TYPE_CHECKING:
+    from clipsearch.models import ModelCard
+
+_NAME_FIELDS = ("name", "title", "caption", "label", "description")
+_MAX_DETAILS = 60
+
+
+def hit_record(hit: Hit, rank: int) -> dict[str, Any]:
+    """A hit as it appears in --json and --jsonl."""
+    return {
+        "rank": rank,
+        "key": hit.key,
+        "score": round(hit.score, 6),
+        "why": {name: round(value, 6) for name, value in hit.why.items()},
+        "path": hit.path,
+        "id": hit.id,
+        "payload": user_payload(hit),
+    }
+
+
+def user_payload(hit: Hit) -> dict[str, PayloadValue]:
+    """The user's own columns, without clipsearch's."""
+    return {name: value for name, value in hit.payload.items() if not name.startswith("_")}
+
+
+def page_record(page: Page, collection: str, model: str) -> dict[str, Any]:
+    """A page as --json prints it."""
+    return {
+        "query": page.query.text if page.query else "",
+        "collection": collection,
+        "model": model,
+        "offset": page.offset,
+        "limit": page.limit,
+        "has_more": page.has_more,
+        "hits": [hit_record(hit, page.offset + i) for i, hit in enumerate(page, start=1)],
+    }
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(record, ensure_ascii=False, indent=2))
+
+
+def print_jsonl(records: Iterable[Mapping[str, Any]]) -> None:
+    """One JSON object a line on stdout."""
+    for record in records:
+        click.echo(json.dumps(record, ensure_ascii=False))
+
+
+def print_paths(page: Page, *, zero: bool) -> None:
+    """The pictures' paths, a line each, or separated by NUL for xargs -0."""
+    end = "\0" if zero else "\n"
+    for hit in page:
+        sys.stdout.write(hit.path + end)
+
+
+def print_page(page: Page) -> None:
+    """A table for a terminal; tab-separated rank, score, key, name, path elsewhere."""
+    if not sys.stdout.isatty() and not _forced_colour():
+        for rank, hit in enumerate(page, start=page.offset + 1):
+            click.echo("\t".join([str(rank), f"{hit.score:.3f}", hit.key, name_of(hit), hit.path]))
+        return
+    print_table(page)
+
+
+def print_table(page: Page) -> None:
+    """The page as a table, whatever stdout is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("key", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("what it is", overflow="fold", ratio=1)
+    table.add_column("picture", overflow="fold", style="dim")
+    for rank, hit in enumerate(page, start=page.offset + 1):
+        score = "exact" if "exact key" in hit.why else ("–" if "filter" in hit.why else f"{hit.score:.3f}")
+        what = Text(name_of(hit))
+        details = details_of(hit)
+        if details:
+            what.append(f"  {details}", style="dim")
+        table.add_row(str(rank), score, Text(hit.key), what, _short(hit.path))
+    width = None if sys.stdout.isatty() else 120
+    Console(width=width, highlight=False, soft_wrap=False).print(table)
+
+
+def name_of(hit: Hit) -> str:
+    """What to call a hit: its name or title column, else nothing more than its key."""
+    for field in _NAME_FIELDS:
+        value = hit.payload.get(field)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def details_of(hit: Hit) -> str:
+    """A few short columns beside the name, to tell like from like."""
+    name = name_of(hit)
+    parts: list[str] = []
+    for field, value in user_payload(hit).items():
+        if field in _NAME_FIELDS or value is None or isinstance(value, (str, list)):
+            continue
+        text = f"{field} {value:g}" if isinstance(value, float) else f"{field} {value}"
+        if len(" · ".join([*parts, text])) > _MAX_DETAILS:
+            break
+        parts.append(text)
+    return " · ".join(parts) if name else ""
+
+
+def _short(path: str) -> str:
+    """A path as short as it still opens from here."""
+    try:
+        relative = Path(path).relative_to(Path.cwd())
+    except (ValueError, OSError):
+        home = str(Path.home())
+        return "~" + path[len(home) :] if path.startswith(home + "/") else path
+    return str(relative)
+
+
+def _forced_colour() -> bool:
+    return bool(os.environ.get("FORCE_COLOR"))
+
+
+def print_models(cards: Iterable[ModelCard], default: str) -> None:
+    """The known models as a table; published figures are top-1 and Recall@1 in percent."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    numbers = ("dims", "pixels", "params", "ImageNet", "COCO")
+    for header in ("model", *numbers, "languages", "licence", "note"):
+        justify: Literal["left", "right"] = "right" if header in numbers else "left"
+        table.add_column(header, justify=justify, no_wrap=header == "model", overflow="fold")
+    for card in cards:
+        table.add_row(
+            card.name + (" *" if card.name == default else ""),
+            str(card.dim),
+            str(card.image_size),
+            f"{card.parameters_m:g} M",
+            "–" if card.imagenet is None else f"{card.imagenet:.1f}",
+            "–" if card.coco is None else f"{card.coco:.1f}",
+            card.languages,
+            card.licence,
+            card.note,
+        )
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    click.echo(
+        "* the default. ImageNet: published zero-shot top-1 %. COCO: published text-to-image Recall@1 %."
+    )
