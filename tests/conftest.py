@@ -1,0 +1,94 @@
+"""Fixtures every test file may use: an isolated data folder, the real demo collection, the CLI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+CLI = [sys.executable, "-c", "from clipsearch.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or writes the user's own data, cache, settings file or server."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("CLIPSEARCH_URL", "CLIPSEARCH_MODEL", "CLIPSEARCH_COLLECTION", "CLIPSEARCH_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLIPSEARCH_DATA", str(home / "data"))
+    monkeypatch.setenv("CLIPSEARCH_CACHE", str(home / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+    yield
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The real pictures beside the checkout; skips where they are absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"needs the real pictures at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the real command line in a process of its own, in an empty folder."""
+
+    def run(*arguments: str, cwd: Path | None = None, timeout_s: float = 120, **environment: str):
+        env = {**os.environ, "COLUMNS": "160", "PYTHONPATH": str(ROOT), **environment}
+        return subprocess.run(
+            [*CLI, *arguments],
+            cwd=cwd or tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the demo collection in it, made by the real `clipsearch demo`."""
+    data = tmp_path_factory.mktemp("demo") / "data"
+    env = {
+        **os.environ,
+        "CLIPSEARCH_DATA": str(data),
+        "CLIPSEARCH_CACHE": str(data.parent / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    env.pop("QDRANT_URL", None)
+    done = subprocess.run(
+        [*CLI, "demo"],
+        cwd=data.parent,
+        env=env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    (data.parent / "demo.out").write_text(done.stdout, encoding="utf-8")
+    return data
+
+
+@pytest.fixture
+def demo_copy(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the demo's data folder of one's own, and the settings pointing at it."""
+    copy = tmp_path / "demo-data"
+    shutil.copytree(demo_data, copy)
+    monkeypatch.setenv("CLIPSEARCH_DATA", str(copy))
+    monkeypatch.setenv("CLIPSEARCH_CACHE", str(demo_data.parent / "cache"))
+    monkeypatch.delenv("QDRANT_URL", raising=False)
+    return copy

@@ -1,0 +1,1 @@
+"""The Streamlit pages; none is shipped yet. Internal, no stable API."""
