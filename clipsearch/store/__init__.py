@@ -1,0 +1,77 @@
+"""Collections of vectors and payloads: one `Store`, embedded in a folder or on a Qdrant server.
+
+`settings.url` decides: None means the embedded engine under settings.data, an address a server. The only
+package that talks to Qdrant. Knows nothing about pictures or models.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from clipsearch.settings import Settings, check_collection_name
+from clipsearch.store.payload import storable
+from clipsearch.store.protocol import Store
+from clipsearch.store.spec import RESERVED, all_fields
+from clipsearch.types import CollectionSpec
+
+__all__ = [
+    "RESERVED",
+    "Store",
+    "all_fields",
+    "create",
+    "delete_collection",
+    "exists",
+    "list_collections",
+    "open_store",
+    "read_spec",
+    "storable",
+]
+
+
+def create(name: str, spec: CollectionSpec, settings: Settings) -> Store:
+    """Make a collection and open it. StoreError if it exists; a half-made one is made anew."""
+    store: Store = _backend(settings).create(check_collection_name(name), spec, settings)
+    return store
+
+
+def open_store(name: str, settings: Settings) -> Store:
+    """Open a collection.
+
+    Raises CollectionNotFound, CollectionLocked (embedded, in use by another process), StoreUnavailable
+    (a server that does not answer), or StoreError.
+    """
+    store: Store = _backend(settings).open_store(check_collection_name(name), settings)
+    return store
+
+
+def read_spec(name: str, settings: Settings) -> CollectionSpec:
+    """What the collection is made of, without locking an embedded one."""
+    spec: CollectionSpec = _backend(settings).read_spec(check_collection_name(name), settings)
+    return spec
+
+
+def exists(name: str, settings: Settings) -> bool:
+    """Whether there is a collection of that name."""
+    found: bool = _backend(settings).exists(check_collection_name(name), settings)
+    return found
+
+
+def list_collections(settings: Settings) -> list[str]:
+    """The names of all collections, sorted."""
+    found: list[str] = _backend(settings).list_collections(settings)
+    return found
+
+
+def delete_collection(name: str, settings: Settings) -> None:
+    """Remove a collection for good, with the files beside it. The pictures are not touched."""
+    _backend(settings).delete_collection(check_collection_name(name), settings)
+
+
+def _backend(settings: Settings) -> ModuleType:
+    if settings.url is None:
+        from clipsearch.store import embedded
+
+        return embedded
+    from clipsearch.store import server
+
+    return server

@@ -1,0 +1,38 @@
+"""Build the graph of one generation of an embedded collection: `python -m clipsearch.store.build FOLDER`.
+
+Run as a child by the embedded engine, which holds the collection's lock and hands over a folder that
+nobody else uses. Prints {"n_points": …} on its last line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from clipsearch.store.embedded import edge
+from clipsearch.store.embedded.folder import Folder
+
+
+def build(generation: Path) -> int:
+    """Optimise the shard in the folder and return how many points it has."""
+    import qdrant_edge
+
+    spec = Folder(generation.parent).spec()
+    shard = qdrant_edge.EdgeShard.load(str(generation), edge.config(spec.fingerprint.dim, graph=True))
+    shard.optimize()
+    shard.flush()
+    n_points = int(shard.count(qdrant_edge.CountRequest(exact=True)))
+    shard.close()
+    return n_points
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status."""
+    n_points = build(Path(arguments[0]))
+    sys.stdout.write(json.dumps({"n_points": n_points}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

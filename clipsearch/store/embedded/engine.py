@@ -1,0 +1,327 @@
+"""An Engine on Qdrant Edge: one collection in one folder, owned by this process.
+
+Owns the shard, when it is flushed, and the switch to a generation with a graph. The lock is held by
+whoever made this engine, from before the shard is loaded until close() has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.errors import StoreError
+from clipsearch.store import filters
+from clipsearch.store.embedded import edge
+from clipsearch.store.embedded.folder import Folder, copy_sparse, size_on_disk
+from clipsearch.store.lock import CollectionLock
+from clipsearch.store.payload import json_path, stored_name
+from clipsearch.store.spec import RESERVED
+from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
+
+GRAPH_ABOVE = 200_000  # points; below, the exact scan is as fast and misses nothing
+_STALE = 0.1  # rebuild the graph when more than this share of the points is outside of it
+_FLUSH_EVERY = 4096  # points; the write-ahead log replays ~18k points/s when a killed run is reopened
+# The engine writes through memory maps of sparse files: on a full disk the process dies of SIGBUS and
+# no exception is seen (tried on a 64 MB file system). So space is asked for before.
+MIN_FREE = 128 << 20
+
+
+class EdgeEngine:
+    """One shard of Qdrant Edge."""
+
+    batch_size = 512
+
+    def __init__(self, folder: Folder, lock: CollectionLock, shard: Any, spec: CollectionSpec) -> None:
+        self.name, self.location = folder.name, str(folder.path)
+        self.graph_above, self.min_free = GRAPH_ABOVE, MIN_FREE
+        self._folder, self._lock, self._shard, self._spec = folder, lock, shard, spec
+        self._kinds = {**spec.fields, **RESERVED}
+        self._writing = threading.RLock()
+        self._unflushed = 0
+        self._clean = folder.closed_with() is not None
+
+    def translate(self, filter: Filter | None, kinds: Mapping[str, FieldKind]) -> Any:
+        """The filter in the engine's objects."""
+        return None if filter is None else filters.translate(filter, kinds, edge.EdgeDialect())
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def put(self, points: Sequence[Point]) -> None:
+        """Store points; they survive kill -9 once this has returned."""
+        import qdrant_edge
+
+        with edge.translated(self.name, "writing to"):
+            rows = [
+                qdrant_edge.Point(p.id, edge.vector_in(p.vectors), self._payload_in(p.payload))
+                for p in points
+            ]
+        self._update(qdrant_edge.UpdateOperation.upsert_points(rows), n=len(rows))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete points by id."""
+        import qdrant_edge
+
+        self._update(qdrant_edge.UpdateOperation.delete_points(list(ids)), n=len(ids))
+
+    def merge_payload(self, ids: Sequence[str], payload: Mapping[str, Any]) -> None:
+        """Set fields of points that are there."""
+        import qdrant_edge
+
+        values = self._payload_in(payload)
+        self._update(qdrant_edge.UpdateOperation.set_payload(list(ids), values), n=len(ids))
+
+    def drop_payload(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        """Remove fields of points that are there."""
+        import qdrant_edge
+
+        paths = [f'"{key}"' for key in keys]
+        self._update(qdrant_edge.UpdateOperation.delete_payload(list(ids), paths), n=len(ids))
+
+    def index_fields(self, fields: Mapping[str, FieldKind]) -> None:
+        """Index fields; booleans that were stored before the field was declared are made findable."""
+        import qdrant_edge
+
+        for name, kind in fields.items():
+            index = edge.field_index(kind)
+            self._update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
+        self._kinds.update(fields)
+        for name in (name for name, kind in fields.items() if kind == "bool"):
+            self._recode_bools(stored_name(name))
+
+    def save_spec(self, spec: CollectionSpec) -> None:
+        """Keep the spec beside the shard."""
+        with edge.translated(self.name, "writing to"):
+            self._folder.write_spec(spec, engine=engine_version())
+        self._spec = spec
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def fetch(self, ids: Sequence[str], *, with_vectors: bool, with_payload: bool) -> list[Point]:
+        """Those of the points that are there, in any order."""
+        with edge.translated(self.name, "reading"):
+            records = self._shard.retrieve(list(ids), with_payload, with_vectors)
+            return [self._point_out(record) for record in records]
+
+    def nearest(
+        self,
+        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        *,
+        using: str,
+        limit: int,
+        filter: Any,
+        exact: bool | None,
+        with_payload: bool,
+    ) -> list[list[Hit]]:
+        """For each vector its hits by falling score."""
+        import qdrant_edge
+
+        with edge.translated(self.name, "searching"):
+            requests = [
+                qdrant_edge.QueryRequest(
+                    limit=limit,
+                    query=qdrant_edge.Query.Nearest(edge.query_in(vector), using=using),
+                    filter=filter,
+                    params=qdrant_edge.SearchParams(exact=True) if exact else None,
+                    with_payload=with_payload,
+                )
+                for vector in vectors
+            ]
+            if len(requests) == 1:
+                found = [self._shard.query(requests[0])]
+            else:
+                found = self._shard.query_batch(qdrant_edge.QueryBatchRequest(requests))
+            return [[Hit(str(p.id), p.score, self._payload_out(p.payload)) for p in one] for one in found]
+
+    def page(
+        self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
+    ) -> tuple[list[Point], Any]:
+        """One batch of a scroll by id."""
+        import qdrant_edge
+
+        with edge.translated(self.name, "reading"):
+            request = qdrant_edge.ScrollRequest(
+                offset=after, limit=limit, filter=filter, with_payload=with_payload, with_vector=with_vectors
+            )
+            records, following = self._shard.scroll(request)
+            return [self._point_out(record) for record in records], following
+
+    def count(self, filter: Any) -> int:
+        """How many points match, exactly."""
+        import qdrant_edge
+
+        with edge.translated(self.name, "reading"):
+            return int(self._shard.count(qdrant_edge.CountRequest(exact=True, filter=filter)))
+
+    def facet(self, field: str, *, filter: Any, limit: int) -> list[tuple[Scalar, int]]:
+        """Values and counts of an indexed field."""
+        import qdrant_edge
+
+        request = qdrant_edge.FacetRequest(json_path(field), limit=limit, exact=True, filter=filter)
+        with edge.translated(self.name, "reading"):
+            hits = self._shard.facet(request).hits
+        is_bool = self._kinds.get(field) == "bool"
+        return [(bool(hit.value) if is_bool else hit.value, hit.count) for hit in hits]
+
+    def n_indexed(self) -> int:
+        """Points behind the graph of the current generation."""
+        return self._folder.current()[1]
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write everything to disk."""
+        with self._writing, edge.translated(self.name, "flushing"):
+            self._shard.flush()
+            self._unflushed = 0
+
+    def close(self) -> None:
+        """Flush, note the number of points, and let the next process in."""
+        with self._writing:
+            try:
+                if not self._clean:
+                    self.flush()
+                    with edge.translated(self.name, "closing"):
+                        self._folder.mark_closed(self.count(None))
+            finally:
+                try:
+                    with edge.translated(self.name, "closing"):
+                        self._shard.close()
+                finally:
+                    self._lock.release()
+
+    def optimize(self) -> None:
+        """Build a graph in a child process on a copy, and switch to it; searches go on meanwhile.
+
+        Does nothing below `graph_above` points, or where the graph still covers nearly all of them.
+        """
+        with self._writing:
+            n_points, n_graph = self.count(None), self.n_indexed()
+            if n_points < self.graph_above or n_points - n_graph <= _STALE * n_points:
+                return
+            self.flush()
+            old, _ = self._folder.current()
+            new = self._folder.next_generation()
+            try:
+                self._build(old, new, n_points)
+                with edge.translated(self.name, "opening the graph of"):
+                    shard = load_shard(new)
+                    self._folder.switch(new, n_graph=n_points)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            self._shard = shard  # the old one closes when the last search on it has ended
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _build(self, old: Path, new: Path, n_points: int) -> None:
+        need = 2 * size_on_disk(old)  # the copy, and the graph's segment before the copy's is dropped
+        self._room(need, "building the graph of")
+        with edge.translated(self.name, "copying"):
+            copy_sparse(old, new)
+        # The engine holds the GIL while it builds, for minutes; a child has one of its own.
+        package_root = str(Path(__file__).resolve().parents[3])
+        paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        done = subprocess.run(
+            [sys.executable, "-m", "clipsearch.store.build", str(new)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [""]
+        if done.returncode:
+            raise StoreError(
+                f"building the graph of collection {self.name!r} failed (exit {done.returncode}: "
+                f"{lines[-1][:300]}); the collection is as it was and can be searched, only slower"
+            )
+        built = json.loads(lines[-1])["n_points"]
+        if built != n_points:
+            raise StoreError(
+                f"the graph of collection {self.name!r} has {built} points instead of {n_points}; it was "
+                "thrown away, the collection is as it was. Try again"
+            )
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _update(self, operation: Any, *, n: int = 0) -> None:
+        with self._writing:
+            self._room(0, "writing to")
+            with edge.translated(self.name, "writing to"):
+                if self._clean:
+                    self._folder.mark_open()
+                    self._clean = False
+                self._shard.update(operation)
+            self._unflushed += n
+            if self._unflushed >= _FLUSH_EVERY:
+                self.flush()
+
+    def _room(self, n_bytes: int, doing: str) -> None:
+        free = shutil.disk_usage(self._folder.path).free
+        if free < n_bytes + self.min_free:
+            raise StoreError(
+                f"{doing} collection {self.name!r} needs {(n_bytes + self.min_free) >> 20} MB of free disk, "
+                f"and {self._folder.path} has {free >> 20} MB. Free some space and run the same command "
+                "again; nothing acknowledged is lost"
+            )
+
+    def _payload_in(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: self._bool_in(key, value) for key, value in payload.items()}
+
+    def _bool_in(self, key: str, value: Any) -> Any:
+        if isinstance(value, bool) and self._is_bool(key):
+            return int(value)
+        if isinstance(value, list) and self._is_bool(key):
+            return [int(v) if isinstance(v, bool) else v for v in value]
+        return value
+
+    def _payload_out(self, payload: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {k: _bool_out(v) if self._is_bool(k) else v for k, v in (payload or {}).items()}
+
+    def _is_bool(self, key: str) -> bool:
+        return self._kinds.get(key) == "bool"
+
+    def _point_out(self, record: Any) -> Point:
+        point = edge.point_out(record)
+        return Point(point.id, point.vectors, self._payload_out(point.payload))
+
+    def _recode_bools(self, key: str) -> None:
+        after: Any = None
+        while True:
+            points, after = self.page(after, limit=1000, filter=None, with_vectors=False, with_payload=True)
+            for truth in (True, False):
+                ids = [p.id for p in points if p.payload.get(key) is truth]
+                if ids:
+                    self.merge_payload(ids, {key: truth})
+            if after is None:
+                return
+
+
+def _bool_out(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_bool_out(v) for v in value]
+    return bool(value) if value in (0, 1) and isinstance(value, int) else value
+
+
+def engine_version() -> str:
+    """Which engine writes these files."""
+    from importlib.metadata import version
+
+    return f"qdrant-edge-py {version('qdrant-edge-py')}"
+
+
+def load_shard(path: Path) -> Any:
+    """The shard in the folder. The lock must be held: a second load() damages the first's files."""
+    import qdrant_edge
+
+    with edge.without_panic_trace():
+        return qdrant_edge.EdgeShard.load(str(path))

@@ -1,0 +1,147 @@
+"""What a collection can do, and what an engine must offer for it. No code of either.
+
+`Store` is what the rest of clipsearch uses. `Engine` is the thin vendor side: `Collection` puts the
+rules (checks, order, paging, kinds) on top of it once, so both engines behave alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.types import (
+    CollectionInfo,
+    CollectionSpec,
+    FieldKind,
+    Filter,
+    Hit,
+    Payload,
+    Point,
+    Scalar,
+    SparseVector,
+)
+
+
+class Store(Protocol):
+    """One open collection. Safe to share between threads; close it, or use `with`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def spec(self) -> CollectionSpec: ...
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Insert points, replacing those of the same id. Acknowledged points survive kill -9."""
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Remove points; ids that are not there are no error."""
+
+    def retrieve(self, ids: Iterable[str], *, with_vectors: bool = False) -> list[Point]:
+        """The points in the order of ids; those that are not there are left out."""
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        *,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        exact: bool | None = None,
+    ) -> list[Hit]:
+        """Hits nearest to vector (D,), best first, ties by id. exact: never use a graph."""
+
+    def search_batch(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        exact: bool | None = None,
+    ) -> list[list[Hit]]:
+        """search for every row of vectors (Q, D)."""
+
+    def search_sparse(
+        self, vector: SparseVector, *, limit: int, offset: int = 0, filter: Filter | None = None
+    ) -> list[Hit]:
+        """Hits by the "lexical" vector, weighted by inverse document frequency, best first."""
+
+    def scroll(
+        self,
+        *,
+        filter: Filter | None = None,
+        batch_size: int = 1000,
+        with_vectors: bool = False,
+        with_payload: bool = True,
+    ) -> Iterator[list[Point]]:
+        """Every point, in batches, by id. Only one batch is in memory at a time."""
+
+    def count(self, filter: Filter | None = None) -> int:
+        """How many points there are, or match."""
+
+    def facet(self, field: str, *, filter: Filter | None = None, limit: int = 20) -> list[tuple[Scalar, int]]:
+        """The field's most frequent values with their counts, most frequent first."""
+
+    def set_payload(self, ids: Iterable[str], payload: Payload) -> None:
+        """Merge payload into the points; a value of None removes the field. Missing ids are passed over."""
+
+    def add_fields(self, fields: Mapping[str, FieldKind]) -> None:
+        """Declare further payload fields and index them, also for points already there."""
+
+    def info(self) -> CollectionInfo: ...
+    def optimize(self) -> None:
+        """Make a large collection fast to search; does nothing where that is not needed."""
+
+    def flush(self) -> None:
+        """Return when everything acknowledged is on disk."""
+
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """One collection of a vector database. Filters, payload keys and ids come checked and translated.
+
+    Payloads are stored values under stored names both ways; points that come back have string ids.
+    """
+
+    name: str
+    location: str
+    batch_size: int  # points in one write
+
+    def translate(self, filter: Filter | None, kinds: Mapping[str, FieldKind]) -> Any: ...
+    def put(self, points: Sequence[Point]) -> None: ...
+    def remove(self, ids: Sequence[str]) -> None: ...
+    def fetch(self, ids: Sequence[str], *, with_vectors: bool, with_payload: bool) -> list[Point]: ...
+    def nearest(
+        self,
+        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        *,
+        using: str,
+        limit: int,
+        filter: Any,
+        exact: bool | None,
+        with_payload: bool,
+    ) -> list[list[Hit]]: ...
+    def page(
+        self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
+    ) -> tuple[list[Point], Any]:
+        """One batch of a scroll and what to pass as `after` for the next (None: that was the last)."""
+
+    def count(self, filter: Any) -> int: ...
+    def facet(self, field: str, *, filter: Any, limit: int) -> list[tuple[Scalar, int]]: ...
+    def merge_payload(self, ids: Sequence[str], payload: Mapping[str, Any]) -> None: ...
+    def drop_payload(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
+    def index_fields(self, fields: Mapping[str, FieldKind]) -> None: ...
+    def save_spec(self, spec: CollectionSpec) -> None: ...
+    def n_indexed(self) -> int: ...
+    def optimize(self) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...

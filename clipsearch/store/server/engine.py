@@ -1,0 +1,239 @@
+"""An Engine on a Qdrant server, through qdrant-client.
+
+Owns the requests; retries and errors are the connection's. Writes wait until the server has applied them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.store import filters
+from clipsearch.store.filters import Bounds
+from clipsearch.store.payload import json_path
+from clipsearch.store.server.connection import Connection
+from clipsearch.store.spec import IMAGE, LEXICAL, to_json
+from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
+
+if TYPE_CHECKING:
+    from qdrant_client import models
+
+METADATA = "clipsearch"  # our key in the collection's metadata
+
+
+class ServerEngine:
+    """One collection of a server."""
+
+    batch_size = 128  # points; a request stays well below the server's 32 MB at 1536 dimensions
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self.name, self.location = name, connection.address
+        self._connection, self._client = connection, connection.client
+
+    def translate(self, filter: Filter | None, kinds: Mapping[str, FieldKind]) -> Any:
+        """The filter in the client's models."""
+        return None if filter is None else filters.translate(filter, kinds, ServerDialect())
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def put(self, points: Sequence[Point]) -> None:
+        """Store points and wait until they can be found."""
+        from qdrant_client import models
+
+        rows = [
+            models.PointStruct(
+                id=p.id, vector={n: _vector_in(v) for n, v in p.vectors.items()}, payload=dict(p.payload)
+            )
+            for p in points
+        ]
+        self._call(self._client.upsert, points=rows, wait=True)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete points by id."""
+        from qdrant_client import models
+
+        chosen = models.PointIdsList(points=list(ids))
+        self._call(self._client.delete, points_selector=chosen, wait=True)
+
+    def merge_payload(self, ids: Sequence[str], payload: Mapping[str, Any]) -> None:
+        """Set fields of points that are there."""
+        self._call(self._client.set_payload, payload=dict(payload), points=list(ids), wait=True)
+
+    def drop_payload(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        """Remove fields of points that are there."""
+        paths = [f'"{key}"' for key in keys]
+        self._call(self._client.delete_payload, keys=paths, points=list(ids), wait=True)
+
+    def index_fields(self, fields: Mapping[str, FieldKind]) -> None:
+        """Index fields; those that are indexed already stay as they are."""
+        for name, kind in fields.items():
+            index = _field_index(kind)
+            path = json_path(name)
+            self._call(self._client.create_payload_index, field_name=path, field_schema=index, wait=True)
+
+    def save_spec(self, spec: CollectionSpec, *, ready: bool = True) -> None:
+        """Keep the spec in the collection's metadata. ready: its indexes are all there."""
+        self._call(self._client.update_collection, metadata={METADATA: {**to_json(spec), "ready": ready}})
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def fetch(self, ids: Sequence[str], *, with_vectors: bool, with_payload: bool) -> list[Point]:
+        """Those of the points that are there, in any order."""
+        records = self._call(
+            self._client.retrieve, ids=list(ids), with_payload=with_payload, with_vectors=with_vectors
+        )
+        return [_point_out(record) for record in records]
+
+    def nearest(
+        self,
+        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        *,
+        using: str,
+        limit: int,
+        filter: Any,
+        exact: bool | None,
+        with_payload: bool,
+    ) -> list[list[Hit]]:
+        """For each vector its hits by falling score, in one request."""
+        from qdrant_client import models
+
+        requests = [
+            models.QueryRequest(
+                query=_vector_in(vector),
+                using=using,
+                limit=limit,
+                filter=filter,
+                params=models.SearchParams(exact=True) if exact else None,
+                with_payload=with_payload,
+            )
+            for vector in vectors
+        ]
+        answers = self._call(self._client.query_batch_points, requests=requests)
+        return [[Hit(str(p.id), p.score, p.payload or {}) for p in one.points] for one in answers]
+
+    def page(
+        self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
+    ) -> tuple[list[Point], Any]:
+        """One batch of a scroll by id."""
+        records, following = self._call(
+            self._client.scroll,
+            offset=after,
+            limit=limit,
+            scroll_filter=filter,
+            with_payload=with_payload,
+            with_vectors=with_vectors,
+        )
+        return [_point_out(record) for record in records], following
+
+    def count(self, filter: Any) -> int:
+        """How many points match, exactly."""
+        return int(self._call(self._client.count, count_filter=filter, exact=True).count)
+
+    def facet(self, field: str, *, filter: Any, limit: int) -> list[tuple[Scalar, int]]:
+        """Values and counts of an indexed field."""
+        answer = self._call(
+            self._client.facet, key=json_path(field), facet_filter=filter, limit=limit, exact=True
+        )
+        return [(hit.value, hit.count) for hit in answer.hits]
+
+    def n_indexed(self) -> int:
+        """Vectors behind a graph, as the server counts them."""
+        return int(self._call(self._client.get_collection).indexed_vectors_count or 0)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def optimize(self) -> None:
+        """Nothing: a server builds its graphs by itself."""
+
+    def flush(self) -> None:
+        """Nothing: every write waited for the server."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _call(self, function: Any, **kwargs: Any) -> Any:
+        return self._connection.call(function, self.name, **kwargs)
+
+
+class ServerDialect:
+    """Filters in qdrant-client's models."""
+
+    def all_of(self, conditions: list[Any]) -> Any:
+        """Every condition."""
+        return _models().Filter(must=conditions)
+
+    def any_of(self, conditions: list[Any]) -> Any:
+        """At least one condition."""
+        return _models().Filter(should=conditions)
+
+    def none_of(self, conditions: list[Any]) -> Any:
+        """None of the conditions."""
+        return _models().Filter(must_not=conditions)
+
+    def nothing(self) -> Any:
+        """No point."""
+        return _models().Filter(must=[_models().HasIdCondition(has_id=[])])
+
+    def equals(self, path: str, values: list[str] | list[int] | list[bool]) -> Any:
+        """One of the values."""
+        m = _models()
+        if len(values) > 1 and not isinstance(values[0], bool):
+            return m.FieldCondition(key=path, match=m.MatchAny(any=values))
+        each = [m.FieldCondition(key=path, match=m.MatchValue(value=value)) for value in values]
+        return each[0] if len(each) == 1 else m.Filter(should=each)  # a list of booleans has no "any"
+
+    def words(self, path: str, text: str) -> Any:
+        """All of the words."""
+        return _models().FieldCondition(key=path, match=_models().MatchText(text=text))
+
+    def contains(self, path: str, text: str) -> Any:
+        """The text, anywhere."""
+        return _models().FieldCondition(key=path, match=_models().MatchSubstring(substring=text))
+
+    def numbers(self, path: str, bounds: Bounds) -> Any:
+        """A number between bounds."""
+        span = _models().Range(gt=bounds.gt, gte=bounds.gte, lt=bounds.lt, lte=bounds.lte)
+        return _models().FieldCondition(key=path, range=span)
+
+    def dates(self, path: str, bounds: Bounds) -> Any:
+        """A moment between bounds."""
+        span = _models().DatetimeRange(gt=bounds.gt, gte=bounds.gte, lt=bounds.lt, lte=bounds.lte)
+        return _models().FieldCondition(key=path, range=span)
+
+
+def _models() -> Any:
+    from qdrant_client import models
+
+    return models
+
+
+def _field_index(kind: FieldKind) -> models.PayloadSchemaType | models.TextIndexParams:
+    from qdrant_client import models
+
+    if kind == "text":
+        return models.TextIndexParams(
+            type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.MULTILINGUAL, lowercase=True
+        )
+    return models.PayloadSchemaType(kind)
+
+
+def _vector_in(vector: NDArray[np.float32] | SparseVector) -> Any:
+    from qdrant_client import models
+
+    if isinstance(vector, SparseVector):
+        return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+    return vector.tolist()
+
+
+def _point_out(record: Any) -> Point:
+    vectors: dict[str, NDArray[np.float32] | SparseVector] = {}
+    for name, vector in (record.vector or {}).items():
+        if name == LEXICAL:
+            vectors[name] = SparseVector(list(vector.indices), list(vector.values))
+        elif name == IMAGE:
+            vectors[name] = np.asarray(vector, dtype=np.float32)
+    return Point(str(record.id), vectors, record.payload or {})
