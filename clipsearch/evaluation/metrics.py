@@ -1,0 +1,100 @@
+"""Retrieval and classification metrics on arrays of scores. Knows nothing of models or pictures.
+
+Every metric returns one value per query (or example), so that a caller can average, slice or resample
+them; `resampling` makes intervals of such values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Values = NDArray[np.float64]
+
+
+def pessimistic_ranks(scores: ArrayLike, relevant: ArrayLike) -> list[NDArray[np.int64]]:
+    """The ranks (from 1, rising) of each query's relevant items.
+
+    scores (Q, N), higher is better; relevant (Q, N) bool. Ties count against the ranking: a relevant
+    item comes after every irrelevant item of the same score, so a constant scorer earns nothing.
+    NaN counts as the lowest score.
+    """
+    table, truth = _checked(scores, relevant)
+    ranks = []
+    for row, wanted in zip(table, truth, strict=True):
+        hits = np.sort(row[wanted])[::-1]  # (R,) best first
+        rivals = np.sort(row[~wanted])
+        ahead = len(rivals) - np.searchsorted(rivals, hits, side="left")  # irrelevant with score >= hit
+        ranks.append((ahead + np.arange(1, len(hits) + 1)).astype(np.int64))
+    return ranks
+
+
+def recall_at(scores: ArrayLike, relevant: ArrayLike, k: int, *, capped: bool = False) -> Values:
+    """Share of each query's R relevant items that are among its first k: (Q,) in [0, 1].
+
+    capped divides by min(R, k) instead of R, so that 1.0 can be reached where R > k. A query without a
+    relevant item is NaN. scores (Q, N), relevant (Q, N) bool; ties are pessimistic.
+    """
+    _positive(k)
+    shares = np.full(np.shape(scores)[:1], np.nan)
+    for i, ranks in enumerate(pessimistic_ranks(scores, relevant)):
+        if len(ranks):
+            shares[i] = np.count_nonzero(ranks <= k) / (min(len(ranks), k) if capped else len(ranks))
+    return shares
+
+
+def hit_at(scores: ArrayLike, relevant: ArrayLike, k: int) -> Values:
+    """1.0 where any relevant item is among the first k, else 0.0: (Q,). NaN without a relevant item.
+
+    With one relevant item a query this is what image-text papers print as Recall@k.
+    """
+    _positive(k)
+    ranks = pessimistic_ranks(scores, relevant)
+    return np.array([float(r[0] <= k) if len(r) else np.nan for r in ranks], dtype=np.float64)
+
+
+def reciprocal_rank(scores: ArrayLike, relevant: ArrayLike) -> Values:
+    """1 / rank of each query's first relevant item: (Q,); their mean is the MRR. NaN without one."""
+    ranks = pessimistic_ranks(scores, relevant)
+    return np.array([1.0 / r[0] if len(r) else np.nan for r in ranks], dtype=np.float64)
+
+
+def top_k_correct(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> Values:
+    """1.0 where the true class is among the k best of its row: (N,). Its mean is the top-k accuracy.
+
+    scores (N, C), labels (N,) class numbers; ties are pessimistic.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    truth = np.zeros(table.shape, dtype=bool)
+    truth[np.arange(len(table)), np.asarray(labels, dtype=np.int64)] = True
+    return hit_at(table, truth, k)
+
+
+def mean_per_class(values: ArrayLike, labels: Sequence[object] | NDArray[np.generic]) -> float:
+    """Mean over classes of each class's mean value, so that a rare class weighs as much as a common one.
+
+    values (N,) of any per-example metric, labels (N,) their classes; NaN values are left out.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    _, codes = np.unique(np.asarray(labels).astype(str), return_inverse=True)
+    kept = ~np.isnan(numbers)
+    if not kept.any():
+        return float("nan")
+    sums = np.bincount(codes[kept], weights=numbers[kept])
+    counts = np.bincount(codes[kept])
+    return float((sums[counts > 0] / counts[counts > 0]).mean())
+
+
+def _checked(scores: ArrayLike, relevant: ArrayLike) -> tuple[Values, NDArray[np.bool_]]:
+    table = np.asarray(scores, dtype=np.float64)
+    truth = np.asarray(relevant, dtype=bool)
+    if table.ndim != 2 or table.shape != truth.shape:
+        raise ValueError(f"scores {table.shape} and relevant {truth.shape} must both be (queries, items)")
+    return np.nan_to_num(table, nan=-np.inf, posinf=np.inf, neginf=-np.inf), truth
+
+
+def _positive(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
