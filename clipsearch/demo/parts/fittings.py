@@ -1,0 +1,171 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from clipsearch.demo.parts.built import Built
+from clipsearch.demo.render.sdf import (
+    F,
+    blend,
+    box,
+    capsule,
+    circle,
+    cone,
+    cylinder,
+    extrude,
+    intersect,
+    move,
+    polar,
+    polygon,
+    rectangle,
+    rotate,
+    sphere,
+    subtract,
+    subtract2,
+    thread,
+    union,
+)
+
+
+def pipe_flange(rng: Generator) -> Built:
+    """A bolted disc with a conical neck."""
+    n = int(rng.choice([4, 6, 8]))
+    f = extrude(subtract2(circle(1), circle(0.36)), 0.09, 0.02)
+    f = subtract(f, polar(move(cylinder(0.095 if n > 4 else 0.11, 1, 0), x=0.78), n, np.pi / n))
+    neck = move(subtract(cone(0.58, 0.46, 0.2, 0.02), cylinder(0.36, 2, 0)), z=0.28)
+    return union(f, neck), {"holes": n}
+
+
+def blind_flange(rng: Generator) -> Built:
+    """A bolted disc, closed."""
+    n = int(rng.choice([4, 6, 8]))
+    return union(
+        subtract(cylinder(1, 0.11, 0.02), polar(move(cylinder(0.1, 1, 0), x=0.78), n)),
+        move(cylinder(0.55, 0.05, 0.02), z=0.13),
+    ), {"holes": n}
+
+
+def _bend(ring, r):
+    def f(p):
+        # quarter torus in xz-plane around (ring,0,ring): from (0,*,ring) down.. to (ring,*,0)
+        x, z = p[:, 0] - F(ring), p[:, 2] - F(ring)
+        a = np.arctan2(z, x)
+        q = np.sqrt(x * x + z * z) - F(ring)
+        tor = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
+        inside = (x <= 0) & (z <= 0)
+        return np.where(
+            inside,
+            tor,
+            np.sqrt(
+                np.minimum(
+                    (x) ** 2 * 0
+                    + (np.sqrt((p[:, 0]) ** 2 + p[:, 1] ** 2) - F(r)).clip(0) ** 2
+                    + np.maximum(z, 0) ** 2,
+                    (np.sqrt(p[:, 2] ** 2 + p[:, 1] ** 2) - F(r)).clip(0) ** 2 + np.maximum(x, 0) ** 2,
+                )
+            ),
+        )
+
+    return f
+
+
+def elbow(rng: Generator) -> Built:
+    """A quarter bend with two sockets."""
+    ring, r = 0.62, 0.34
+    outer = _bend(ring, r)
+    inner = _bend(ring, r - 0.1)
+    up = lambda rr, h, e=0.02: move(cylinder(rr, h, e), x=0, z=ring + 0.14)
+    side = lambda rr, h, e=0.02: move(rotate(cylinder(rr, h, e), "y", 90), x=ring + 0.14, z=0)
+    body = union(outer, up(r + 0.08, 0.17), side(r + 0.08, 0.17))
+    return subtract(
+        body,
+        inner,
+        move(cylinder(r - 0.08, 0.4, 0), z=ring + 0.3),
+        move(rotate(cylinder(r - 0.08, 0.4, 0), "y", 90), x=ring + 0.3),
+    ), {}
+
+
+def _pipe_arms(dirs, r=0.32, span=0.8):
+    solid = []
+    bores = []
+    for d in dirs:
+        d = np.array(d, float)
+        e = d * span
+        solid += [capsule((0, 0, 0), d * (span - 0.3), r)]
+        ax = "y" if abs(d[0]) else "x"
+        if abs(d[2]):
+            c = lambda rr, h, e=0.02: cylinder(rr, h, e)
+        else:
+            c = lambda rr, h, e=0.02, ax=ax: rotate(cylinder(rr, h, e), ax, 90)
+        solid += [move(c(r + 0.08, 0.16), *(d * (span - 0.16)))]
+        bores += [move(c(r - 0.09, 0.52, 0), *(d * (span - 0.4)))]
+    return subtract(blend(0.06, *solid), *bores)
+
+
+def tee(rng: Generator) -> Built:
+    """Three sockets."""
+    return _pipe_arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1)]), {}
+
+
+def cross(rng: Generator) -> Built:
+    """Four sockets."""
+    return _pipe_arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1)]), {}
+
+
+def reducer(rng: Generator) -> Built:
+    """A wide socket narrowing to a small one."""
+    b = union(
+        move(cylinder(0.6, 0.24, 0.02), z=-0.42),
+        cone(0.56, 0.32, 0.22, 0.01),
+        move(cylinder(0.36, 0.2, 0.02), z=0.38),
+    )
+    return subtract(b, move(cylinder(0.46, 0.3, 0), z=-0.5), cylinder(0.22, 2, 0)), {}
+
+
+def pipe_plug(rng: Generator) -> Built:
+    """A thread with a square head."""
+    return union(
+        intersect(move(thread(0.42, 0.12, 0.06, 0.34), z=-0.3), move(cone(0.38, 0.46, 0.4, 0), z=-0.28)),
+        move(extrude(rectangle(0.26, 0.26, 0.03), 0.18, 0.02), z=0.2),
+        move(cylinder(0.44, 0.04, 0.01), z=0.05),
+    ), {}
+
+
+def pipe_cap(rng: Generator) -> Built:
+    """A dome on a ring."""
+    return subtract(
+        union(
+            extrude(polygon(8, 0.6), 0.2, 0.03) if rng.random() < 0.5 else cylinder(0.62, 0.25, 0.03),
+            intersect(move(sphere(0.75), z=-0.3), move(cylinder(0.6, 0.4, 0.02), z=0.3)),
+        ),
+        move(cylinder(0.44, 0.3, 0), z=-0.3),
+    ), {}
+
+
+def hose_barb(rng: Generator) -> Built:
+    """Barbs, a hexagon, a thread."""
+    barbs = [move(cone(0.34, 0.24, 0.14, 0.01), z=0.25 + i * 0.24) for i in range(4)]
+    return subtract(
+        union(
+            *barbs,
+            move(cylinder(0.24, 0.6, 0.0), z=0.6),
+            move(extrude(polygon(6, 0.44), 0.15, 0.02), z=0),
+            move(thread(0.32, 0.1, 0.05, 0.3), z=-0.4),
+        ),
+        cylinder(0.15, 3, 0),
+    ), {}
+
+
+def valve(rng: Generator) -> Built:
+    """A ball body, two hexagons, a lever."""
+    body = union(
+        rotate(cylinder(0.3, 0.8, 0.02), "y", 90),
+        sphere(0.42),
+        move(cylinder(0.22, 0.3, 0.02), z=0.45),
+        move(rotate(extrude(polygon(6, 0.38), 0.14, 0.02), "y", 90), x=0.7),
+        move(rotate(extrude(polygon(6, 0.38), 0.14, 0.02), "y", 90), x=-0.7),
+    )
+    lever = move(box(0.62, 0.12, 0.04, 0.03), x=0.45, z=0.8)
+    return union(subtract(body, rotate(cylinder(0.2, 2, 0), "y", 90)), lever), {}

@@ -1,0 +1,215 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from clipsearch.demo.parts.built import Built
+from clipsearch.demo.render.sdf import (
+    F,
+    blend,
+    box,
+    capsule,
+    circle,
+    cylinder,
+    extrude,
+    mirror,
+    move,
+    polar,
+    rectangle,
+    rotate,
+    sphere,
+    star,
+    subtract,
+    subtract2,
+    thread,
+    torus,
+    union,
+)
+
+
+def ball_knob(rng: Generator) -> Built:
+    """A ball on a stud."""
+    return union(
+        move(sphere(0.52), z=0.45),
+        move(cylinder(0.27, 0.12, 0.03), z=-0.05),
+        move(thread(0.14, 0.08, 0.03, 0.3), z=-0.4),
+    ), {}
+
+
+def star_knob(rng: Generator) -> Built:
+    """A lobed grip on a stud."""
+    n = int(rng.choice([5, 6, 7]))
+    return union(
+        extrude(star(n, 0.78, 0.58, 0.7), 0.2, 0.1),
+        move(cylinder(0.3, 0.2, 0.03), z=-0.3),
+        move(thread(0.15, 0.08, 0.03, 0.35), z=-0.75),
+    ), {}
+
+
+def t_handle(rng: Generator) -> Built:
+    """A cross bar on a stud."""
+    return union(
+        rotate(capsule((-0.6, 0, 0), (0.6, 0, 0), 0.14), "z", 0),
+        move(cylinder(0.15, 0.28, 0.02), z=-0.3),
+        move(thread(0.13, 0.08, 0.03, 0.35), z=-0.85),
+    ), {}
+
+
+def hinge(rng: Generator) -> Built:
+    """Two leaves around a knuckle."""
+    w, h = rng.uniform(0.5, 0.7), rng.uniform(0.7, 0.95)
+    n = int(rng.choice([2, 3]))
+    leaf = mirror(move(box(w / 2, 0.035, h, 0.01), x=w / 2 + 0.06), 0)
+    knuckle = cylinder(0.115, h, 0.015)
+    gaps = [
+        move(extrude(subtract2(circle(0.2), circle(0.085)), 0.012, 0), z=-h + 2 * h * (i + 1) / 5)
+        for i in range(4)
+    ]
+    hs = [
+        mirror(
+            move(rotate(cylinder(0.07, 0.3, 0), "x", 90), x=w * 0.62 + 0.06, z=-h + 2 * h * (i + 0.5) / n), 0
+        )
+        for i in range(n)
+    ]
+    return subtract(union(leaf, knuckle), *gaps, *hs), {"holes": 2 * n}
+
+
+def pull_handle(rng: Generator) -> Built:
+    """A bar on two feet."""
+    span = rng.uniform(0.75, 1.0)
+    r = rng.uniform(0.085, 0.13)
+    return blend(
+        0.08,
+        capsule((-span, 0, 0.5), (span, 0, 0.5), r),
+        capsule((-span * 0.88, 0, 0.5), (-span * 0.88, 0, 0), r),
+        capsule((span * 0.88, 0, 0.5), (span * 0.88, 0, 0), r),
+    ), {}
+
+
+def hook(rng: Generator) -> Built:
+    """A hook on a plate with two holes."""
+    r = 0.11
+
+    def arc(p):
+        x, z = p[:, 0], p[:, 2] + F(0.45)
+        a = np.arctan2(z, x)
+        q = np.sqrt(x * x + z * z) - F(0.42)
+        d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
+        cut = np.minimum(np.maximum(x * F(0.35) + F(0.02), 0) * 0 + 1, 1)
+        e = np.array([0, 0, -0.03], F) - np.array([0, 0, 0], F)
+        open_ = (x < 0) & (z > 0)
+        end1 = np.sqrt(x * x + (z - F(0.42)) ** 2 + p[:, 1] ** 2) - F(r)
+        end2 = np.sqrt((x + F(0.42)) ** 2 + z * z + p[:, 1] ** 2) - F(r)
+        return np.where(open_, np.minimum(end1, end2), d)
+
+    plate = move(box(0.28, 0.05, 0.34, 0.02), z=0.62, y=0.08)
+    return subtract(
+        union(arc, capsule((0, 0, -0.03), (0, 0, 0.4), r), plate),
+        move(rotate(cylinder(0.06, 0.4, 0), "x", 90), z=0.8, x=0.14),
+        move(rotate(cylinder(0.06, 0.4, 0), "x", 90), z=0.8, x=-0.14),
+    ), {"holes": 2}
+
+
+def s_hook(rng: Generator) -> Built:
+    """Two open rings, opposed."""
+    r = 0.1
+
+    def half(sgn):
+        def f(p):
+            x = p[:, 0] * F(sgn)
+            z = p[:, 2] * F(sgn) - F(0.4)
+            q = np.sqrt(x * x + z * z) - F(0.4)
+            d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
+            gap = (x < 0) & (z < 0)
+            e1 = np.sqrt(x * x + (z + F(0.4)) ** 2 + p[:, 1] ** 2) - F(r)
+            e2 = np.sqrt((x + F(0.4)) ** 2 + z * z + p[:, 1] ** 2) - F(r)
+            return np.where(gap, np.minimum(e1, e2), d)
+
+        return f
+
+    return union(half(1), half(-1)), {}
+
+
+def caster(rng: Generator) -> Built:
+    """A wheel in a fork under a plate."""
+    wheel = rotate(
+        subtract(
+            cylinder(0.55, 0.18, 0.08),
+            move(cylinder(0.3, 0.1, 0.0), z=0.2),
+            move(cylinder(0.3, 0.1, 0.0), z=-0.2),
+        ),
+        "x",
+        90,
+    )
+    fork = union(
+        *[move(box(0.16, 0.04, 0.42, 0.03), y=s * 0.27, z=0.3) for s in (-1, 1)],
+        move(box(0.2, 0.31, 0.04, 0.02), z=0.7),
+    )
+    plate = move(box(0.5, 0.42, 0.045, 0.03), z=0.86)
+    hs = [move(cylinder(0.07, 0.3, 0), x=a * 0.36, y=b * 0.29, z=0.86) for a in (-1, 1) for b in (-1, 1)]
+    return union(
+        wheel,
+        fork,
+        rotate(cylinder(0.1, 0.36, 0.01), "x", 90),
+        move(cylinder(0.2, 0.08, 0), z=0.78),
+        subtract(plate, *hs),
+    ), {"holes": 4}
+
+
+def crank(rng: Generator) -> Built:
+    """An arm with a turning grip."""
+    arm = extrude(rectangle(0.62, 0.17, 0.17), 0.07, 0.02)
+    return union(
+        subtract(union(arm, move(cylinder(0.28, 0.16, 0.02), x=-0.5)), move(cylinder(0.13, 1, 0), x=-0.5)),
+        move(cylinder(0.06, 0.5, 0), x=0.5, z=0.3),
+        move(cylinder(0.15, 0.33, 0.06), x=0.5, z=0.52),
+    ), {}
+
+
+def hand_wheel(rng: Generator) -> Built:
+    """A rim, spokes, a hub."""
+    n = int(rng.choice([3, 4, 5]))
+    sp = polar(capsule((0.1, 0, 0), (0.85, 0, 0.0), 0.075), n)
+    return subtract(blend(0.05, torus(0.88, 0.11), sp, cylinder(0.24, 0.2, 0.02)), cylinder(0.11, 1, 0)), {}
+
+
+def turnbuckle(rng: Generator) -> Built:
+    """A frame with an eye at either end."""
+    body = subtract(box(0.2, 0.2, 0.62, 0.06), box(0.4, 0.10, 0.42, 0))
+    e = lambda s: union(
+        move(thread(0.11, 0.07, 0.025, 0.35), z=s * 0.8), move(rotate(torus(0.2, 0.07), "x", 90), z=s * 1.3)
+    )
+    return union(body, e(1), e(-1)), {}
+
+
+def shackle(rng: Generator) -> Built:
+    """A bow closed by a pin."""
+    r = 0.11
+
+    def arc(p):
+        q = np.sqrt(p[:, 0] ** 2 + np.maximum(p[:, 2], 0) ** 2) - F(0.42)
+        d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
+        legs = np.sqrt((np.abs(p[:, 0]) - F(0.42)) ** 2 + p[:, 1] ** 2) - F(r)
+        low = np.maximum(legs, -p[:, 2] - F(0.7))
+        return np.where(p[:, 2] > 0, d, low)
+
+    ears = mirror(move(rotate(cylinder(0.2, 0.1, 0.02), "y", 90), x=0.42, z=-0.7), 0)
+    pin = union(
+        move(rotate(cylinder(0.1, 0.7, 0.01), "y", 90), z=-0.7),
+        move(rotate(torus(0.14, 0.05), "x", 90), x=0.85, z=-0.7),
+    )
+    return union(arc, ears, pin), {}
+
+
+def chain_link(rng: Generator) -> Built:
+    """Two links."""
+
+    def f(p):
+        x = np.abs(p[:, 0])
+        q = np.sqrt(np.maximum(x - F(0.4), 0) ** 2 + p[:, 1] ** 2) - F(0.38)
+        return np.sqrt(q * q + p[:, 2] ** 2) - F(0.13)
+
+    g = move(rotate(f, "x", 80), x=0.62)
+    return union(move(f, x=-0.3), g), {}

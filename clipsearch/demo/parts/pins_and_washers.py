@@ -1,0 +1,106 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from clipsearch.demo.parts.built import Built
+from clipsearch.demo.render.sdf import (
+    F,
+    box,
+    capsule,
+    circle,
+    cylinder,
+    extrude,
+    intersect,
+    move,
+    polar,
+    rectangle,
+    rotate,
+    sphere,
+    subtract,
+    subtract2,
+    torus,
+    union,
+    union2,
+)
+
+
+def flat_washer(rng: Generator) -> Built:
+    """A flat ring."""
+    ring = 0.8
+    r = rng.uniform(0.32, 0.5)
+    return extrude(subtract2(circle(ring), circle(r)), rng.uniform(0.05, 0.09), 0.012), {}
+
+
+def fender(rng: Generator) -> Built:
+    """A wide ring with a small hole."""
+    return extrude(subtract2(circle(0.9), circle(0.2)), 0.045, 0.01), {}
+
+
+def split_washer(rng: Generator) -> Built:
+    """A ring, cut and twisted."""
+    r = 0.56
+    h = 0.1
+
+    def f(p):
+        a = np.arctan2(p[:, 1], p[:, 0])
+        d = np.sqrt(p[:, 0] ** 2 + p[:, 1] ** 2)
+        z = p[:, 2] - a * F(0.045)
+        q0 = np.abs(d - F(r)) - F(0.16)
+        q1 = np.abs(z) - F(h)
+        body = np.maximum(q0, q1)
+        gap = (F(np.pi) - np.abs(a)) * d - F(0.035)
+        return np.maximum(body, -gap) * F(0.85)
+
+    return f, {}
+
+
+def tooth_washer(rng: Generator) -> Built:
+    """A ring with twisted teeth outside."""
+    n = int(rng.integers(10, 15))
+    ring = extrude(subtract2(circle(0.62), circle(0.36)), 0.035, 0.005)
+    tooth = polar(move(rotate(box(0.16, 0.085, 0.03, 0.005), "x", 28), x=0.70), n)
+    return union(ring, tooth), {}
+
+
+def dowel_pin(rng: Generator) -> Built:
+    """A plain cylinder."""
+    span = rng.uniform(0.8, 1.4)
+    return intersect(cylinder(0.26, span, 0.05), union(cylinder(0.26, span, 0.05))), {"length": 2 * span}
+
+
+def cotter_pin(rng: Generator) -> Built:
+    """An eye with two legs of unequal length."""
+    span = rng.uniform(1.3, 1.8)
+    leg = lambda x, l: capsule((x, 0, -0.1), (x * 1.15, 0, -l), 0.085)
+    eye = move(rotate(torus(0.22, 0.085), "x", 90), z=0.12)
+    return union(eye, leg(0.09, span), leg(-0.09, span * 0.88)), {"length": span}
+
+
+def rivet(rng: Generator) -> Built:
+    """A dome on a plain shank."""
+    span = rng.uniform(0.6, 1.1)
+    return union(
+        intersect(move(sphere(0.5), z=-0.14), move(cylinder(0.6, 0.3, 0), z=0.3)),
+        move(cylinder(0.24, span / 2, 0.02), z=-span / 2 + 0.02),
+    ), {"length": span}
+
+
+def clevis_pin(rng: Generator) -> Built:
+    """A flat head and a cross hole."""
+    span = rng.uniform(1.1, 1.7)
+    return subtract(
+        union(move(cylinder(0.38, 0.09, 0.02), z=0.09), move(cylinder(0.22, span / 2, 0.03), z=-span / 2)),
+        move(rotate(cylinder(0.065, 1, 0), "x", 90), z=-span + 0.2),
+    ), {"length": span}
+
+
+def retaining_ring(rng: Generator) -> Built:
+    """An open ring with two eyes."""
+    ring = subtract2(circle(0.72), circle(0.58, 0, 0.03), rectangle(0.16, 0.6, 0, 0, -0.7))
+    ears = union2(circle(0.14, 0.24, -0.60), circle(0.14, -0.24, -0.60))
+    return extrude(
+        subtract2(union2(ring, ears), circle(0.06, 0.24, -0.6), circle(0.06, -0.24, -0.6)), 0.045, 0.008
+    ), {}
