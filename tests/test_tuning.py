@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -27,7 +28,6 @@ PREPROCESSING = Preprocessing(
 SETTINGS = TrainSettings(
     steps=6, batch_size=16, evaluate_every=2, precision="fp32", learning_rate=2e-3, patch_keep=0.5
 )
-Tokenize = Callable[[Sequence[str]], torch.Tensor]
 
 
 def tiny_model(seed: int = 0) -> Any:
@@ -41,19 +41,14 @@ def tiny_model(seed: int = 0) -> Any:
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32))
 
 
-def by_word(words: dict[str, int] | None = None) -> Tokenize:
-    """A whole word (or kana, kanji run's letter) a token; start 0, end and padding 1."""
-    known: dict[str, int] = {} if words is None else words
-
-    def tokenize(texts: Sequence[str]) -> torch.Tensor:
-        rows = []
-        for text in texts:
-            parts = text.replace(",", "").split() if text.isascii() else list(text)
-            rows.append([0, *(known.setdefault(p, 2 + len(known) % 126) for p in parts), 1])
-        longest = max(map(len, rows))
-        return torch.tensor([row + [1] * (longest - len(row)) for row in rows])
-
-    return tokenize
+def by_word(texts: Sequence[str]) -> torch.Tensor:
+    """A token for each English word and each Japanese letter; start 0, end and padding 1."""
+    rows = []
+    for text in texts:
+        parts = text.replace(",", "").split() if text.isascii() else list(text)
+        rows.append([0, *(2 + crc32(part.encode()) % 126 for part in parts), 1])
+    longest = max(map(len, rows))
+    return torch.tensor([row + [1] * (longest - len(row)) for row in rows])
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -184,7 +179,7 @@ def test_patches_with_contrast_are_kept_more_often_than_flat_ones() -> None:
 def test_training_learns_to_find_unseen_combinations_by_words() -> None:
     held_out = COMBINATIONS[::7]
     seen = [c for c in COMBINATIONS if c not in held_out]
-    tokenize, model = by_word(), tiny_model()
+    tokenize, model = by_word, tiny_model()
     settings = TrainSettings(
         steps=150, batch_size=64, evaluate_every=50, learning_rate=3e-3, precision="fp32"
     )
@@ -208,9 +203,8 @@ def run(
         model,
         shapes(48),
         settings,
-        tokenize=by_word({}),
+        tokenize=by_word,
         preprocessing=PREPROCESSING,
-        validation=shapes(20, seed=1),
         state=state,
         on_progress=on_progress,
     )
@@ -221,8 +215,10 @@ class Killed(Exception):
     """Stands for a kill: raised from the progress callback."""
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = weights(run(None))
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path, optimizer: Any) -> None:
+    settings = replace(SETTINGS, optimizer=optimizer)
+    whole = weights(run(None, settings=settings))
     state = tmp_path / "run.safetensors"
 
     def kill(progress: Progress) -> None:
@@ -230,10 +226,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> 
             raise Killed
 
     with pytest.raises(Killed):
-        run(state, on_progress=kill)
+        run(state, on_progress=kill, settings=settings)
     assert load_state(state)[1]["step"] == 4
     steps: list[int] = []
-    resumed = run(state, on_progress=lambda p: steps.append(p.step), model=tiny_model(seed=9))
+    resumed = run(state, on_progress=lambda p: steps.append(p.step), model=tiny_model(9), settings=settings)
     assert steps == [5, 6]
     for name, value in weights(resumed).items():
         torch.testing.assert_close(value, whole[name], rtol=0, atol=1e-6, msg=name)
@@ -242,17 +238,17 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> 
 def test_a_state_of_other_settings_or_other_pairs_is_not_gone_on_from(tmp_path: Path) -> None:
     state = tmp_path / "run.safetensors"
     settings = replace(SETTINGS, steps=4)
-    trainer = Trainer(tiny_model(), settings, tokenize=by_word(), preprocessing=PREPROCESSING, state=state)
+    trainer = Trainer(tiny_model(), settings, tokenize=by_word, preprocessing=PREPROCESSING, state=state)
     trainer.run_epoch(shapes(48))  # three batches; saved at 2
     with pytest.raises(TuningError, match=r"other settings \(steps\)"):
         run(state)
-    again = Trainer(tiny_model(), settings, tokenize=by_word(), preprocessing=PREPROCESSING, state=state)
+    again = Trainer(tiny_model(), settings, tokenize=by_word, preprocessing=PREPROCESSING, state=state)
     with pytest.raises(TuningError, match="48 pairs and there are 50 now"):
         again.run_epoch(shapes(50))
 
 
 def test_pairs_may_grow_between_epochs() -> None:
-    trainer = Trainer(tiny_model(), SETTINGS, tokenize=by_word(), preprocessing=PREPROCESSING)
+    trainer = Trainer(tiny_model(), SETTINGS, tokenize=by_word, preprocessing=PREPROCESSING)
     trainer.run_epoch(shapes(32))
     assert (trainer.step, trainer.epoch) == (2, 1)
     trainer.run_epoch(shapes(80))
@@ -272,7 +268,7 @@ def test_the_best_weights_seen_are_kept_not_the_last() -> None:
         model,
         shapes(48),
         settings,
-        tokenize=by_word(),
+        tokenize=by_word,
         preprocessing=PREPROCESSING,
         validation=shapes(40, seed=1),
         on_progress=note,
@@ -282,7 +278,14 @@ def test_the_best_weights_seen_are_kept_not_the_last() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"loss": "sigmoid"}, {"align_reg": 0.3}, {"augments": False}, {"patch_keep": 1.0}]
+    "change",
+    [
+        {"optimizer": "muon"},
+        {"loss": "sigmoid"},
+        {"align_reg": 0.3},
+        {"augments": False},
+        {"patch_keep": 1.0},
+    ],
 )
 def test_each_option_changes_the_run(change: dict[str, Any]) -> None:
     plain, other = tiny_model(), tiny_model()

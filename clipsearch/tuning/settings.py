@@ -20,6 +20,7 @@ class TrainSettings:
     warmup_share: float = 0.05
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
     loss: Literal["contrastive", "sigmoid"] = "contrastive"
     align_reg: float = 0.0  # lambda of losses.align_reg
     patch_keep: float = 1.0  # share of the patches a picture is trained on ...

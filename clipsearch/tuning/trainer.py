@@ -18,6 +18,7 @@ import numpy as np
 from clipsearch.errors import TuningError
 from clipsearch.tuning.checkpoint import load_state, save_state
 from clipsearch.tuning.losses import align_reg, contrastive_loss, sigmoid_loss
+from clipsearch.tuning.optimizers import optimizers, restore_state, state_tensors
 from clipsearch.tuning.pairs import Batch, Pairs, augment
 from clipsearch.tuning.settings import OnProgress, Progress, TrainSettings
 from clipsearch.tuning.towers import busy_patches, image_vectors, on_device, scaled, text_vectors
@@ -26,7 +27,6 @@ from clipsearch.types import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim import AdamW
 
 MAX_LOGIT_SCALE = math.log(100)  # as CLIP clamps it (Radford et al. 2021, section 2.5)
 Tokenize = Callable[[Sequence[str]], "Tensor"]
@@ -73,7 +73,7 @@ class Trainer:
         self._best: dict[str, Tensor] | None = None
         self._device = next(model.parameters()).device
         self._bf16 = _uses_bf16(settings.precision, self._device.type)
-        self._optimizer = _optimizer(model, settings)
+        self._optimizers = optimizers(model, settings)
         if state is not None and state.exists():
             self._load(state)
 
@@ -124,14 +124,15 @@ class Trainer:
 
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
         rate = self.settings.rate_at(self.step)
-        for group in self._optimizer.param_groups:
+        for group in (g for o in self._optimizers for g in o.param_groups):
             group["lr"] = rate
         self.model.train()
         loss = self._loss(pairs, batch, generator)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         value = float(loss.detach())
@@ -210,9 +211,7 @@ class Trainer:
         }
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in (self._best or {}).items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self._optimizer.state[parameter].items():
-                tensors[f"adamw.{key}.{name}"] = value
+        tensors |= {f"memory.{k}": v for k, v in state_tensors(self.model, self._optimizers).items()}
         save_state(self._state, tensors, facts)
 
     def _load(self, path: Path) -> None:
@@ -227,27 +226,11 @@ class Trainer:
         self.batch_in_epoch, self.n_pairs = facts["batch_in_epoch"], facts["n_pairs"]
         self.model.load_state_dict(_under("model.", tensors))
         self._best = _under("best.", tensors) or None
-        for name, parameter in self.model.named_parameters():
-            self._optimizer.state[parameter] = {
-                key: tensors[f"adamw.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+        restore_state(self.model, self._optimizers, _under("memory.", tensors))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _optimizer(model: Any, settings: TrainSettings) -> AdamW:
-    """AdamW with CLIP's betas and epsilon; gains, biases and the logit scale do not decay."""
-    import torch
-
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-6)
 
 
 def _uses_bf16(precision: str, device: str) -> bool:
