@@ -1,0 +1,8 @@
+"""Encoder: pictures and texts to unit vectors, by CLIP and SigLIP models. Owns torch and ONNX Runtime.
+
+Knows no collections and no files but pictures and models.
+"""
+
+from clipsearch.encoder.encoder import Encoder, export_shipped
+
+__all__ = ["Encoder", "export_shipped"]

@@ -1,0 +1,143 @@
+"""Towers in PyTorch, from transformers' own classes. The only module here that loads weights into torch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.encoder.devices import Device
+from clipsearch.encoder.spec import ModelSpec
+from clipsearch.encoder.towers import TowerOutOfMemory, Vectors
+from clipsearch.errors import EncoderError, ModelError
+
+_HARMLESS = ("position_ids",)  # buffers that old checkpoints store and new classes compute, or the reverse
+
+
+class TorchModel:
+    """Both towers of a CLIPModel or SiglipModel on one device. Safe to call from several threads."""
+
+    def __init__(self, folder: Path, spec: ModelSpec, device: Device, *, threads: int | None = None) -> None:
+        """Raises ModelError if the weights do not fill the architecture, EncoderError if they don't fit."""
+        import torch
+
+        if threads is not None and device.is_cpu:
+            torch.set_num_threads(threads)
+        self._device = torch.device(device.name)
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[device.precision]
+        self._preprocessing = spec.preprocessing
+        model = load_model(folder, spec, self._dtype)
+        try:
+            self.model = model.to(self._device)
+        except RuntimeError as exc:  # torch.OutOfMemoryError is one
+            raise EncoderError(
+                f"the model in {folder} does not fit on {device.name} ({str(exc).splitlines()[0]}); "
+                "choose a smaller one (clipsearch models), or --device cpu"
+            ) from exc
+
+    def text(self, ids: NDArray[np.int64]) -> Vectors:
+        """Token ids (B, L) -> vectors (B, D)."""
+        import torch
+
+        with _translated(), torch.inference_mode():
+            batch = torch.from_numpy(ids).to(self._device)
+            return _array(self.model.get_text_features(input_ids=batch))
+
+    def image(self, pixels: NDArray[np.uint8]) -> Vectors:
+        """Fitted pictures uint8 (B, H, W, 3) -> vectors (B, D). On a GPU they are normalised there."""
+        import torch
+
+        if self._device.type == "cpu":
+            from clipsearch.images import normalise
+
+            return self.normalised(normalise(pixels, self._preprocessing))
+        with _translated(), torch.inference_mode():
+            mean, std = (
+                torch.tensor(v, device=self._device)[:, None, None]
+                for v in (self._preprocessing.mean, self._preprocessing.std)
+            )
+            batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+            values = (batch.permute(0, 3, 1, 2).float() * self._preprocessing.rescale - mean) / std
+            return _array(self.model.get_image_features(pixel_values=values.to(self._dtype)))
+
+    def normalised(self, pixels: NDArray[np.float32]) -> Vectors:
+        """Normalised pixels (B, 3, H, W) -> vectors (B, D)."""
+        import torch
+
+        with _translated(), torch.inference_mode():
+            batch = torch.from_numpy(pixels).to(self._device, self._dtype)
+            return _array(self.model.get_image_features(pixel_values=batch))
+
+
+def load_model(folder: Path, spec: ModelSpec, dtype: Any) -> Any:
+    """transformers' model with every weight filled from the folder's safetensors, ready to infer.
+
+    Raises ModelError if any weight is absent: transformers would fill it at random.
+    """
+    from transformers import CLIPModel, SiglipModel
+
+    kind = CLIPModel if spec.family == "clip" else SiglipModel
+    try:
+        with _quiet():
+            model, report = kind.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="sdpa",
+                dtype=dtype,
+                output_loading_info=True,
+            )
+    except Exception as exc:  # transformers, safetensors and torch raise a dozen kinds
+        raise ModelError(f"the weights in {folder} cannot be loaded ({exc}); fetch the model again") from exc
+    absent = [k for k in report["missing_keys"] if not k.endswith(_HARMLESS)] + list(
+        report["mismatched_keys"]
+    )
+    if absent:
+        raise ModelError(
+            f"the weights in {folder} lack {len(absent)} tensors of the architecture "
+            f"(the first: {absent[0]}); fetch the model again"
+        )
+    return model.eval()
+
+
+def _array(output: Any) -> Vectors:
+    pooled = getattr(output, "pooler_output", output)  # transformers 5 returns an object, 4 a tensor
+    vectors: Vectors = pooled.float().cpu().numpy()
+    return vectors
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        torch.cuda.empty_cache()
+        raise TowerOutOfMemory(str(exc).splitlines()[0]) from exc
+    except RuntimeError as exc:
+        text = str(exc)
+        if "not enough memory" in text or "out of memory" in text.lower():  # the CPU's and MPS's wording
+            raise TowerOutOfMemory(text.splitlines()[0]) from exc
+        raise EncoderError(f"PyTorch failed on this batch: {text.splitlines()[0]}") from exc
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars and advice on stderr."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
