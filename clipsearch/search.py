@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +149,7 @@ class Searcher:
 
 
 def open(
-    collection: str | None = None, *, settings: Settings | None = None, **options: str | Path | None
+    collection: str | None = None, *, settings: Settings | None = None, **options: Any
 ) -> Searcher:
     """A Searcher over `collection` (default: the settings'), with the model that made it.
 

@@ -1,0 +1,1 @@
+"""Bulk indexing: finds, decodes, encodes and stores pictures. Internal, no stable API."""
