@@ -50,10 +50,22 @@ def export_tower(
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave nothing")
+    _strip(program.model)
     size = sum(p.numel() * 4 for p in _part(model, tower).parameters())
     program.save(str(path), external_data=size > EXTERNAL_FROM)
     if half_weights:
         _halve(path)
+
+
+def _strip(graph_model: Any) -> None:
+    """Drop the exporter's stack traces, which are half of a small file and name paths of this machine."""
+    graph = graph_model.graph
+    for part in (graph_model, graph, *graph.all_nodes(), *graph.initializers.values()):
+        part.metadata_props.clear()
+        part.doc_string = None
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def _example(tower: TowerName, spec: ModelSpec) -> Any:
