@@ -6,11 +6,10 @@ Knows no vendor; an `Engine` does the storing and searching.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,8 @@ from clipsearch.errors import StoreError
 from clipsearch.store import ranking
 from clipsearch.store.filters import unknown_field
 from clipsearch.store.payload import gone, shown, storable, stored_name
-from clipsearch.store.protocol import Engine
+from clipsearch.store.points import canonical_sparse, check_dense, checked_point, in_batches
+from clipsearch.store.protocol import Engine, Store
 from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields
 from clipsearch.types import (
     CollectionInfo,
@@ -32,8 +32,6 @@ from clipsearch.types import (
     Scalar,
     SparseVector,
 )
-
-_IDS = 1000  # ids in one request
 
 
 class Collection:
@@ -55,20 +53,20 @@ class Collection:
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert points, replacing those of the same id; all are checked before the first is stored."""
         engine = self._open
-        rows = [self._row(point) for point in points]
+        rows = [checked_point(point, self._spec, self._kinds, self.name) for point in points]
         for start in range(0, len(rows), engine.batch_size):
             engine.put(rows[start : start + engine.batch_size])
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove points; ids that are not there are no error."""
-        for some in _in_batches(ids):
+        for some in in_batches(ids):
             self._open.remove(some)
 
     def set_payload(self, ids: Iterable[str], payload: Payload) -> None:
         """Merge payload into the points; a value of None removes the field."""
         values = storable(payload, self._kinds)
         removed = [stored_name(name) for name in gone(payload)]
-        for some in _in_batches(ids):
+        for some in in_batches(ids):
             there = [p.id for p in self._open.fetch(some, with_vectors=False, with_payload=False)]
             if there and values:
                 self._open.merge_payload(there, values)
@@ -97,7 +95,7 @@ class Collection:
     def retrieve(self, ids: Iterable[str], *, with_vectors: bool = False) -> list[Point]:
         """The points in the order of ids; those that are not there are left out."""
         found: list[Point] = []
-        for some in _in_batches(ids):
+        for some in in_batches(ids):
             points = self._open.fetch(some, with_vectors=with_vectors, with_payload=True)
             by_id = {point.id: _shown(point) for point in points}
             found += [by_id[i] for i in some if i in by_id]
@@ -176,14 +174,14 @@ class Collection:
                 f"whose vectors have {dim} dimensions; encode the query with {self._spec.fingerprint.model}"
             )
         for row in rows:
-            _check_dense(row, "a query vector")
+            check_dense(row, "the query")
         return self._ranked(list(rows), IMAGE, limit, offset, filter, exact)
 
     def search_sparse(
         self, vector: SparseVector, *, limit: int, offset: int = 0, filter: Filter | None = None
     ) -> list[Hit]:
         """Hits by the "lexical" vector, best first, ties by id; why is {"lexical": score}."""
-        sparse = _sparse(vector, "a query")
+        sparse = canonical_sparse(vector, "the query")
         if not sparse.indices:
             return []
         return self._ranked([sparse], LEXICAL, limit, offset, filter, None)[0]
@@ -259,28 +257,6 @@ class Collection:
         payloads = {point.id: point.payload for point in self.retrieve([hit.id for hit in hits])}
         return [replace(hit, payload=payloads[hit.id]) for hit in hits if hit.id in payloads]
 
-    def _row(self, point: Point) -> Point:
-        where = f"point {point.id}"
-        unknown = set(point.vectors) - {IMAGE, LEXICAL}
-        if unknown or IMAGE not in point.vectors:
-            raise StoreError(
-                f"{where} has the vectors {sorted(point.vectors)}; {IMAGE!r} is needed, "
-                f"{LEXICAL!r} may be given"
-            )
-        dense = np.ascontiguousarray(point.vectors[IMAGE], dtype=np.float32)
-        dim = self._spec.fingerprint.dim
-        if dense.shape != (dim,):
-            raise StoreError(
-                f"{where} has a vector of shape {dense.shape}; collection {self.name!r} holds {(dim,)}: "
-                f"encode with {self._spec.fingerprint.model}, or index into a new collection"
-            )
-        _check_dense(dense, where)
-        vectors: dict[str, NDArray[np.float32] | SparseVector] = {IMAGE: dense}
-        lexical = point.vectors.get(LEXICAL)
-        if isinstance(lexical, SparseVector) and len(lexical.indices):
-            vectors[LEXICAL] = _sparse(lexical, where)
-        return Point(_uuid(point.id), vectors, storable(point.payload, self._kinds))
-
 
 def _shown(point: Point) -> Point:
     return Point(point.id, point.vectors, shown(point.payload))
@@ -290,37 +266,5 @@ def _shown_hit(hit: Hit, using: str) -> Hit:
     return Hit(hit.id, hit.score, shown(hit.payload), {using: hit.score})
 
 
-def _check_dense(vector: NDArray[np.float32], where: str) -> None:
-    length = float(np.linalg.norm(vector))
-    if not np.isfinite(length) or length == 0:
-        what = "is all zeros" if length == 0 else "holds NaN or infinity"
-        raise StoreError(f"the image vector of {where} {what}; the picture was not encoded, encode it again")
-
-
-def _sparse(vector: SparseVector, where: str) -> SparseVector:
-    """The vector with ascending, unique indices, as the engines want it; equal indices are summed."""
-    indices = np.asarray(vector.indices, dtype=np.int64)
-    values = np.asarray(vector.values, dtype=np.float64)
-    good = indices.shape == values.shape and indices.ndim == 1 and bool(np.isfinite(values).all())
-    if not good or (indices.size and (indices.min() < 0 or indices.max() >= 2**32)):
-        raise StoreError(
-            f"the lexical vector of {where} needs as many finite values as indices, "
-            "and indices from 0 to 2**32 - 1"
-        )
-    unique, position = np.unique(indices, return_inverse=True)
-    sums = np.bincount(position, weights=values, minlength=len(unique))
-    return SparseVector(unique.tolist(), sums.tolist())
-
-
-def _uuid(value: str) -> str:
-    try:
-        return str(uuid.UUID(value))
-    except (ValueError, AttributeError, TypeError) as exc:
-        raise StoreError(f"point id {value!r} is not a UUID; make it with uuid.uuid5") from exc
-
-
-def _in_batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    """The ids, checked, without doubles, a thousand at a time."""
-    unique = list(dict.fromkeys(_uuid(i) for i in ids))
-    for start in range(0, len(unique), _IDS):
-        yield unique[start : start + _IDS]
+if TYPE_CHECKING:
+    _a_collection_is_a_store: type[Store] = Collection

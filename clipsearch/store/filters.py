@@ -76,6 +76,8 @@ def _kind(name: str, kinds: Mapping[str, FieldKind]) -> FieldKind:
 
 
 def _any(conditions: list[Any], dialect: Dialect) -> Any:
+    if len(conditions) == 1:
+        return conditions[0]
     return dialect.any_of(conditions) if conditions else dialect.nothing()
 
 

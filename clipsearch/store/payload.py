@@ -7,8 +7,10 @@ value is brought to its field's declared kind (12 in a keyword column is "12").
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ _HIDE = {code: _PRIVATE + code - 0xD800 for code in _SURROGATES}
 _SHOW = {private: code for code, private in _HIDE.items()}
 _FIRST_HIDDEN = chr(_PRIVATE)
 # A path in the engines is "name" in quotes; neither a quote nor a backslash can stand inside.
-_NAME_ESCAPES = {"%22": '"', "%5C": "\\", "%25": "%"}
+_ESCAPED = {"22": '"', "5C": "\\", "25": "%"}
+_ESCAPE = re.compile("%(22|5C|25)")
 
 
 def stored_text(text: str) -> str:
@@ -41,11 +44,11 @@ def _shown_text(text: str) -> str:
     return text.translate(_SHOW)
 
 
+@lru_cache(4096)
 def stored_name(name: str) -> str:
     """The field's name as a key that the engines can address; equal to it for nearly every name."""
     if "%" in name:
-        for escape in _NAME_ESCAPES:
-            name = name.replace(escape, "%25" + escape[1:])
+        name = _ESCAPE.sub(r"%25\1", name)
     return stored_text(name.replace('"', "%22").replace("\\", "%5C"))
 
 
@@ -54,8 +57,7 @@ def shown_name(key: str) -> str:
     key = _shown_text(key)
     if "%" not in key:
         return key
-    parts = key.split("%25")
-    return "%".join(part.replace("%22", '"').replace("%5C", "\\") for part in parts)
+    return _ESCAPE.sub(lambda found: _ESCAPED[found[1]], key)
 
 
 def json_path(name: str) -> str:
@@ -134,8 +136,3 @@ def _of_kind(value: Scalar, kind: FieldKind | None, name: str) -> Scalar:
             "declare the field as a keyword to keep its digits"
         )
     return value
-
-
-def names(keys: Iterable[str]) -> list[str]:
-    """Stored keys as the user's names."""
-    return [shown_name(key) for key in keys]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from clipsearch.types import Hit
 
+# Equal vectors can differ in the last bits of a float32 score, with the engine's path through its data.
+SCORE_DIGITS = 6
 MAX_TIES = 10_000  # a longer run of equal scores is cut where the engine cuts it
 
 

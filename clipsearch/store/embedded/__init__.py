@@ -5,7 +5,11 @@ Owns making, opening, listing and deleting them; the lock is taken before the en
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,10 @@ from clipsearch.errors import CollectionNotFound, StoreError
 from clipsearch.settings import Settings, check_collection_name
 from clipsearch.store.collection import Collection
 from clipsearch.store.embedded import edge
-from clipsearch.store.embedded.engine import MIN_FREE, EdgeEngine, engine_version, load_shard
-from clipsearch.store.embedded.folder import Folder
+from clipsearch.store.embedded.engine import MIN_FREE, EdgeEngine
+from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import WAIT_S, CollectionLock
+from clipsearch.store.payload import json_path
 from clipsearch.store.spec import all_fields, check_fields
 from clipsearch.types import CollectionSpec
 
@@ -60,6 +65,8 @@ def open_store(name: str, settings: Settings, *, wait_s: float = WAIT_S) -> Coll
             raise _not_found(name, settings)
         spec = folder.spec()
         path, _ = folder.current()
+        if folder.closed_with() is None:  # its log will be replayed, through memory maps
+            _check_room(folder)
         shard = _load(folder, path)
         engine = EdgeEngine(folder, lock, shard, spec)
         _check_count(engine, folder)
@@ -130,32 +137,57 @@ def _lock_new(folder: Folder) -> CollectionLock:
 
 
 def _make(folder: Folder, lock: CollectionLock, spec: CollectionSpec) -> EdgeEngine:
-    import qdrant_edge
-
-    generation = folder.next_generation()
     _check_room(folder)
-    shard: Any = qdrant_edge.EdgeShard.create(str(generation), edge.config(spec.fingerprint.dim))
-    engine = EdgeEngine(folder, lock, shard, spec)
-    engine.index_fields(all_fields(spec))  # before any data: a filter at 100k points 311 -> 0.7 ms
+    generation = folder.next_generation()
+    with _workbench(generation) as bench:
+        _empty_shard(bench, spec)
+        if bench != generation:
+            copy_sparse(bench, generation)
+    engine = EdgeEngine(folder, lock, edge.load_shard(generation), spec)
     engine.flush()
     folder.switch(generation)
-    folder.write_spec(spec, engine=engine_version())  # last: from here on it is a collection
+    folder.write_spec(spec, engine=edge.engine_version())  # last: from here on it is a collection
     return engine
+
+
+def _empty_shard(path: Path, spec: CollectionSpec) -> None:
+    import qdrant_edge
+
+    shard: Any = qdrant_edge.EdgeShard.create(str(path), edge.config(spec.fingerprint.dim))
+    for name, kind in all_fields(spec).items():  # before any data: a filter at 100k points 311 -> 0.7 ms
+        index = edge.field_index(kind)
+        shard.update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
+    shard.close()
+
+
+@contextmanager
+def _workbench(generation: Path) -> Iterator[Path]:
+    """Where to make the empty shard: in memory if there is plenty, else in its place.
+
+    Each index costs some 60 fsyncs: 16 fields took 5 s on a busy disk, 0.8 s with this.
+    """
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 4 * MIN_FREE:
+        yield generation
+        return
+    with tempfile.TemporaryDirectory(prefix="clipsearch-", dir=memory) as bench:
+        yield Path(bench) / generation.name
 
 
 def _check_room(folder: Folder) -> None:
     free = shutil.disk_usage(folder.path).free
     if free < MIN_FREE:
         raise StoreError(
-            f"{folder.path} has {free >> 20} MB of free disk; a collection needs {MIN_FREE >> 20} MB to "
-            "begin. Free some space, or set CLIPSEARCH_DATA to a folder on another disk"
+            f"{folder.path} has {free >> 20} MB of free disk; collection "
+            f"{folder.name!r} needs {MIN_FREE >> 20} MB here. Free some space, or set CLIPSEARCH_DATA to a "
+            "folder on another disk"
         )
 
 
 def _load(folder: Folder, generation: Path) -> Any:
     try:
         with edge.translated(folder.name, "opening"):
-            return load_shard(generation)
+            return edge.load_shard(generation)
     except StoreError as exc:
         reason = " ".join(str(exc.__cause__).split())[:200]
         if any(text in reason for text in ("No space left", "Permission denied", "Read-only")):

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,21 @@ from clipsearch.errors import ClipSearchError, StoreError
 from clipsearch.store.filters import Bounds
 from clipsearch.store.spec import IMAGE, LEXICAL
 from clipsearch.types import FieldKind, Point, SparseVector
+
+
+def engine_version() -> str:
+    """Which engine writes these files."""
+    from importlib.metadata import version
+
+    return f"qdrant-edge-py {version('qdrant-edge-py')}"
+
+
+def load_shard(path: Path) -> Any:
+    """The shard in the folder. The lock must be held: a second load() damages the first's files."""
+    import qdrant_edge
+
+    with without_panic_trace():
+        return qdrant_edge.EdgeShard.load(str(path))
 
 
 def config(dim: int, *, graph: bool = False) -> Any:

@@ -6,14 +6,9 @@ whoever made this engine, from before the shard is loaded until close() has ende
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +16,11 @@ from numpy.typing import NDArray
 
 from clipsearch.errors import StoreError
 from clipsearch.store import filters
-from clipsearch.store.embedded import edge
-from clipsearch.store.embedded.folder import Folder, copy_sparse, size_on_disk
+from clipsearch.store.embedded import edge, graph
+from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import CollectionLock
 from clipsearch.store.payload import json_path, stored_name
-from clipsearch.store.spec import RESERVED
+from clipsearch.store.ranking import SCORE_DIGITS
 from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
 
 GRAPH_ABOVE = 200_000  # points; below, the exact scan is as fast and misses nothing
@@ -45,7 +40,7 @@ class EdgeEngine:
         self.name, self.location = folder.name, str(folder.path)
         self.graph_above, self.min_free = GRAPH_ABOVE, MIN_FREE
         self._folder, self._lock, self._shard, self._spec = folder, lock, shard, spec
-        self._kinds = {**spec.fields, **RESERVED}
+        self._bools = _bool_keys(spec.fields)
         self._writing = threading.RLock()
         self._unflushed = 0
         self._clean = folder.closed_with() is not None
@@ -94,14 +89,15 @@ class EdgeEngine:
         for name, kind in fields.items():
             index = edge.field_index(kind)
             self._update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
-        self._kinds.update(fields)
-        for name in (name for name, kind in fields.items() if kind == "bool"):
-            self._recode_bools(stored_name(name))
+        new = _bool_keys(fields)
+        self._bools |= new
+        for key in new:
+            self._recode_bools(key)
 
     def save_spec(self, spec: CollectionSpec) -> None:
         """Keep the spec beside the shard."""
         with edge.translated(self.name, "writing to"):
-            self._folder.write_spec(spec, engine=engine_version())
+            self._folder.write_spec(spec, engine=edge.engine_version())
         self._spec = spec
 
     # --- reading -------------------------------------------------------------------------------
@@ -140,7 +136,7 @@ class EdgeEngine:
                 found = [self._shard.query(requests[0])]
             else:
                 found = self._shard.query_batch(qdrant_edge.QueryBatchRequest(requests))
-            return [[Hit(str(p.id), p.score, self._payload_out(p.payload)) for p in one] for one in found]
+            return [[self._hit_out(p) for p in one] for one in found]
 
     def page(
         self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
@@ -169,7 +165,7 @@ class EdgeEngine:
         request = qdrant_edge.FacetRequest(json_path(field), limit=limit, exact=True, filter=filter)
         with edge.translated(self.name, "reading"):
             hits = self._shard.facet(request).hits
-        is_bool = self._kinds.get(field) == "bool"
+        is_bool = stored_name(field) in self._bools
         return [(bool(hit.value) if is_bool else hit.value, hit.count) for hit in hits]
 
     def n_indexed(self) -> int:
@@ -212,44 +208,21 @@ class EdgeEngine:
             old, _ = self._folder.current()
             new = self._folder.next_generation()
             try:
-                self._build(old, new, n_points)
+                self._room(graph.bytes_needed(old), "building the graph of")
+                with edge.translated(self.name, "copying"):
+                    copy_sparse(old, new)
+                graph.build(new, n_points, collection=self.name)
                 with edge.translated(self.name, "opening the graph of"):
-                    shard = load_shard(new)
+                    shard = edge.load_shard(new)
                     self._folder.switch(new, n_graph=n_points)
             except BaseException:
-                shutil.rmtree(new, ignore_errors=True)
+                if self._folder.current()[0] == old:
+                    shutil.rmtree(new, ignore_errors=True)
+                else:  # interrupted just after the switch
+                    self._shard = shard
                 raise
             self._shard = shard  # the old one closes when the last search on it has ended
             shutil.rmtree(old, ignore_errors=True)
-
-    def _build(self, old: Path, new: Path, n_points: int) -> None:
-        need = 2 * size_on_disk(old)  # the copy, and the graph's segment before the copy's is dropped
-        self._room(need, "building the graph of")
-        with edge.translated(self.name, "copying"):
-            copy_sparse(old, new)
-        # The engine holds the GIL while it builds, for minutes; a child has one of its own.
-        package_root = str(Path(__file__).resolve().parents[3])
-        paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        done = subprocess.run(
-            [sys.executable, "-m", "clipsearch.store.build", str(new)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [""]
-        if done.returncode:
-            raise StoreError(
-                f"building the graph of collection {self.name!r} failed (exit {done.returncode}: "
-                f"{lines[-1][:300]}); the collection is as it was and can be searched, only slower"
-            )
-        built = json.loads(lines[-1])["n_points"]
-        if built != n_points:
-            raise StoreError(
-                f"the graph of collection {self.name!r} has {built} points instead of {n_points}; it was "
-                "thrown away, the collection is as it was. Try again"
-            )
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -275,53 +248,43 @@ class EdgeEngine:
             )
 
     def _payload_in(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: self._bool_in(key, value) for key, value in payload.items()}
-
-    def _bool_in(self, key: str, value: Any) -> Any:
-        if isinstance(value, bool) and self._is_bool(key):
-            return int(value)
-        if isinstance(value, list) and self._is_bool(key):
-            return [int(v) if isinstance(v, bool) else v for v in value]
-        return value
+        return {k: _bool_in(v) if k in self._bools else v for k, v in payload.items()}
 
     def _payload_out(self, payload: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {k: _bool_out(v) if self._is_bool(k) else v for k, v in (payload or {}).items()}
-
-    def _is_bool(self, key: str) -> bool:
-        return self._kinds.get(key) == "bool"
+        return {k: _bool_out(v) if k in self._bools else v for k, v in (payload or {}).items()}
 
     def _point_out(self, record: Any) -> Point:
         point = edge.point_out(record)
         return Point(point.id, point.vectors, self._payload_out(point.payload))
 
+    def _hit_out(self, found: Any) -> Hit:
+        return Hit(str(found.id), round(found.score, SCORE_DIGITS), self._payload_out(found.payload))
+
     def _recode_bools(self, key: str) -> None:
         after: Any = None
         while True:
             points, after = self.page(after, limit=1000, filter=None, with_vectors=False, with_payload=True)
-            for truth in (True, False):
-                ids = [p.id for p in points if p.payload.get(key) is truth]
-                if ids:
-                    self.merge_payload(ids, {key: truth})
+            alike: dict[str, list[Point]] = {}  # by their value: one write for each different one
+            for point in points:
+                if key in point.payload:
+                    alike.setdefault(repr(point.payload[key]), []).append(point)
+            for some in alike.values():
+                self.merge_payload([p.id for p in some], {key: some[0].payload[key]})
             if after is None:
                 return
+
+
+def _bool_keys(fields: Mapping[str, FieldKind]) -> set[str]:
+    return {stored_name(name) for name, kind in fields.items() if kind == "bool"}
+
+
+def _bool_in(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_bool_in(v) for v in value]
+    return int(value) if isinstance(value, bool) else value
 
 
 def _bool_out(value: Any) -> Any:
     if isinstance(value, list):
         return [_bool_out(v) for v in value]
     return bool(value) if value in (0, 1) and isinstance(value, int) else value
-
-
-def engine_version() -> str:
-    """Which engine writes these files."""
-    from importlib.metadata import version
-
-    return f"qdrant-edge-py {version('qdrant-edge-py')}"
-
-
-def load_shard(path: Path) -> Any:
-    """The shard in the folder. The lock must be held: a second load() damages the first's files."""
-    import qdrant_edge
-
-    with edge.without_panic_trace():
-        return qdrant_edge.EdgeShard.load(str(path))

@@ -11,6 +11,7 @@ Knows nothing of the engine inside the generations. Every method but `exists` an
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -170,12 +171,26 @@ def copy_sparse(source: Path, target: Path) -> None:
 def _copy_file(source: str, target: str) -> None:
     zeros = bytes(_BLOCK)
     with Path(source).open("rb") as old, Path(target).open("wb") as new:
-        while block := old.read(_BLOCK):
-            if block == zeros[: len(block)]:
-                new.seek(len(block), os.SEEK_CUR)
-            else:
+        size = os.fstat(old.fileno()).st_size
+        at = _next_data(old.fileno(), 0, size)
+        while at < size:
+            old.seek(at)
+            block = old.read(min(_BLOCK, size - at))
+            if block != zeros[: len(block)]:
+                new.seek(at)
                 new.write(block)
-        new.truncate(old.tell())
+            at = _next_data(old.fileno(), at + len(block), size) if block else size
+        new.truncate(size)
+
+
+def _next_data(handle: int, at: int, size: int) -> int:
+    """The next offset that is not in a hole; `size` where there is none."""
+    if not hasattr(os, "SEEK_DATA") or at >= size:
+        return at
+    try:
+        return min(os.lseek(handle, at, os.SEEK_DATA), size)
+    except OSError as exc:  # ENXIO: only a hole follows; anything else: not on this file system
+        return size if exc.errno == errno.ENXIO else at
 
 
 def size_on_disk(folder: Path) -> int:

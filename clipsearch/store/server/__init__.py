@@ -29,7 +29,7 @@ def create(
     """Make a collection and open it. `client` stands in for the one that settings.url would give."""
     check_fields(spec.fields)
     connection = _connection(settings, client)
-    with _closing_on_error(connection, client):
+    with _closing_on_error(connection):
         if connection.call(connection.client.collection_exists, name):
             raise StoreError(
                 f"collection {name!r} already exists on {connection.address}; "
@@ -51,7 +51,7 @@ def create(
 def open_store(name: str, settings: Settings, *, client: QdrantClient | None = None) -> Collection:
     """Open a collection; one whose making was interrupted is finished first."""
     connection = _connection(settings, client)
-    with _closing_on_error(connection, client):
+    with _closing_on_error(connection):
         spec, ready = _read(name, connection)
         engine = ServerEngine(name, connection)
         if not ready:
@@ -89,16 +89,15 @@ def delete_collection(name: str, settings: Settings, *, client: QdrantClient | N
 
 
 def _connection(settings: Settings, client: QdrantClient | None) -> Connection:
-    return connect(settings) if client is None else Connection(client, settings.url or "memory")
+    return connect(settings) if client is None else Connection(client, settings.url or "memory", owned=False)
 
 
 @contextmanager
-def _closing_on_error(connection: Connection, client: QdrantClient | None) -> Iterator[None]:
+def _closing_on_error(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if client is None:
-            connection.close()
+        connection.close()
         raise
 
 
@@ -108,8 +107,7 @@ def _borrowed(settings: Settings, client: QdrantClient | None) -> Iterator[Conne
     try:
         yield connection
     finally:
-        if client is None:
-            connection.close()
+        connection.close()
 
 
 def _make(name: str, spec: CollectionSpec, connection: Connection) -> None:

@@ -12,6 +12,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -26,6 +27,7 @@ T = TypeVar("T")
 TIMEOUT_S = 30
 TRIES = 7  # about 16 s in all: a server that restarts is back by then
 _PAUSE_S = 0.25
+_GRPC_GREETING_S = 2  # a port that listens but does not greet speaks something else
 _GRPC_STATUS = {
     "UNAVAILABLE": 503,
     "ABORTED": 503,
@@ -45,9 +47,15 @@ class Connection:
     """A client with retries. Every request of ours can be repeated without harm."""
 
     def __init__(
-        self, client: QdrantClient, address: str, *, tries: int = TRIES, pause_s: float = _PAUSE_S
+        self,
+        client: QdrantClient,
+        address: str,
+        *,
+        owned: bool = True,
+        tries: int = TRIES,
+        pause_s: float = _PAUSE_S,
     ) -> None:
-        self.client, self.address = client, address
+        self.client, self.address, self.owned = client, address, owned
         self.tries, self.pause_s = tries, pause_s
 
     def call(self, function: Callable[..., T], *args: Any, tries: int | None = None, **kwargs: Any) -> T:
@@ -88,15 +96,16 @@ class Connection:
         if status == 429 or status >= 500:
             return StoreUnavailable(
                 f"the Qdrant server at {self.address} does not answer ({text}); start it "
-                "(docker compose up -d), check the address, or unset QDRANT_URL to use the embedded engine. Then "
-                "run the same command again: nothing acknowledged is lost"
+                "(docker compose up -d), check the address, or unset QDRANT_URL to use the embedded engine. "
+                "Then run the same command again: nothing acknowledged is lost"
             )
         return StoreError(f"the Qdrant server at {self.address} refused: {text}")
 
     def close(self) -> None:
-        """Let go of the sockets."""
-        with contextlib.suppress(Exception):
-            self.client.close()
+        """Let go of the sockets; a client that was lent to us stays open."""
+        if self.owned:
+            with contextlib.suppress(Exception):
+                self.client.close()
 
 
 def connect(settings: Settings) -> Connection:
@@ -107,14 +116,15 @@ def connect(settings: Settings) -> Connection:
     url = settings.url or ""
     parts = urlsplit(url)
     _check_key(parts, settings)
-    if _grpc_port(parts) and not parts.path.strip("/"):
-        connection = Connection(_client(url, parts, settings, grpc=True), url)
+    port = 0 if parts.path.strip("/") else _grpc_port(parts)
+    if port:
+        connection = Connection(_client(url, parts, settings, grpc_port=port), url)
         try:
             connection.call(connection.client.get_collections, tries=1)
             return connection
         except StoreError:  # the port belongs to something else; REST has the last word
             connection.close()
-    connection = Connection(_client(url, parts, settings, grpc=False), url)
+    connection = Connection(_client(url, parts, settings), url)
     try:
         connection.call(connection.client.get_collections, tries=1)  # a dead server is said at once
     except BaseException:
@@ -123,7 +133,7 @@ def connect(settings: Settings) -> Connection:
     return connection
 
 
-def _client(url: str, parts: SplitResult, settings: Settings, *, grpc: bool) -> QdrantClient:
+def _client(url: str, parts: SplitResult, settings: Settings, *, grpc_port: int = 0) -> QdrantClient:
     from qdrant_client import QdrantClient
 
     extra: dict[str, Any] = {"trust_env": False} if _is_loopback(parts) else {}
@@ -132,8 +142,8 @@ def _client(url: str, parts: SplitResult, settings: Settings, *, grpc: bool) -> 
         return QdrantClient(
             url=url,
             port=parts.port or 6333,
-            grpc_port=_grpc_port(parts) or 6334,
-            prefer_grpc=grpc,
+            grpc_port=grpc_port or 6334,
+            prefer_grpc=bool(grpc_port),
             api_key=settings.api_key,
             timeout=TIMEOUT_S,
             check_compatibility=False,
@@ -142,13 +152,26 @@ def _client(url: str, parts: SplitResult, settings: Settings, *, grpc: bool) -> 
 
 
 def _grpc_port(parts: SplitResult) -> int:
-    """The gRPC port beside the REST port if something listens there, else 0."""
+    """The gRPC port beside the REST port if gRPC is spoken there, else 0."""
     port = (parts.port or 6333) + 1
     try:
         with socket.create_connection((parts.hostname or "", port), timeout=1):
-            return port
+            pass
     except (OSError, OverflowError):
         return 0
+    grpc = import_module("grpc")  # has no type stubs
+    address = f"{parts.hostname}:{port}"
+    if parts.scheme == "https":
+        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials())
+    else:
+        channel = grpc.insecure_channel(address)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=_GRPC_GREETING_S)
+        return port
+    except grpc.FutureTimeoutError:
+        return 0
+    finally:
+        channel.close()
 
 
 def _check_key(parts: SplitResult, settings: Settings) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clipsearch.store import filters
 from clipsearch.store.filters import Bounds
 from clipsearch.store.payload import json_path
+from clipsearch.store.ranking import SCORE_DIGITS
 from clipsearch.store.server.connection import Connection
 from clipsearch.store.spec import IMAGE, LEXICAL, to_json
 from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
@@ -112,7 +113,7 @@ class ServerEngine:
             for vector in vectors
         ]
         answers = self._call(self._client.query_batch_points, requests=requests)
-        return [[Hit(str(p.id), p.score, p.payload or {}) for p in one.points] for one in answers]
+        return [[_hit_out(found) for found in one.points] for one in answers]
 
     def page(
         self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
@@ -227,6 +228,10 @@ def _vector_in(vector: NDArray[np.float32] | SparseVector) -> Any:
     if isinstance(vector, SparseVector):
         return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
     return vector.tolist()
+
+
+def _hit_out(found: Any) -> Hit:
+    return Hit(str(found.id), round(found.score, SCORE_DIGITS), found.payload or {})
 
 
 def _point_out(record: Any) -> Point:
