@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,7 +124,7 @@ def index(
     for note in opened.notes:
         click.echo(note, err=True)
     run_options = RunOptions(model, batch_size, workers, exact, sync, retry_failed)
-    with _interrupts() as stopped, _progress(quiet=quiet) as on_progress:
+    with _quiet_libraries(), _interrupts() as stopped, _progress(quiet=quiet) as on_progress:
         done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
     if report is not None:
         write_json(report, done.record())
@@ -138,6 +141,35 @@ def _sum_up(done: RunReport) -> None:
         click.echo("stopped; the same command goes on from here", err=True)
     elif done.gone > done.removed:
         click.echo(f"{done.gone:,} records' pictures are gone from the source; --sync removes them", err=True)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep what libtiff and the like write to the process's stderr off the user's terminal.
+
+    One damaged TIFF makes hundreds of lines; every failure has its row in skipped.jsonl instead. Our own
+    messages go on to the real stderr.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    try:
+        ours = os.dup(2)
+    except OSError:  # closed, as under some services
+        yield
+        return
+    before = sys.stderr
+    before.flush()
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        os.fdopen(ours, "w", buffering=1, encoding="utf-8", errors="replace") as err,
+    ):
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = err
+        try:
+            yield
+        finally:
+            os.dup2(err.fileno(), 2)
+            sys.stderr = before
 
 
 @contextmanager

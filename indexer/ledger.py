@@ -120,11 +120,20 @@ class Ledger:
         """Remember these as they are now, in one transaction."""
         rows = [
             (
-                r.id, _text(r.file.source), _text(r.file.key), _text(str(r.file.path)), r.file.n_bytes,
-                r.file.mtime_ns, metadata_hash(r.file.metadata), r.sha256, r.reason, _text(r.message), self.run,
+                r.id,
+                _text(r.file.source),
+                _text(r.file.key),
+                _text(str(r.file.path)),
+                r.file.n_bytes,
+                r.file.mtime_ns,
+                metadata_hash(r.file.metadata),
+                r.sha256,
+                r.reason,
+                _text(r.message),
+                self.run,
             )
             for r in records
-        ]  # fmt: skip
+        ]
         self._many("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
 
     def touch(self, ids: Iterable[str]) -> None:

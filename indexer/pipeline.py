@@ -48,6 +48,7 @@ class Loader:
 
     def load(self, file: ImageFile, id: str) -> Loaded:
         """One picture. Never raises for a picture's own faults: they are in .error."""
+        data = b""
         try:
             data = _read(file)
             sha256 = hashlib.sha256(data).hexdigest()
@@ -56,7 +57,8 @@ class Loader:
                 return Loaded(file, id, sha256, same_as=same_as)
             pixels, (width, height) = images.load(data, self.preprocessing, exact=self.exact)
         except ImageError as exc:
-            return Loaded(file, id, error=exc)
+            named = str(exc).replace(f"a picture of {len(data):,} bytes", str(file.path))
+            return Loaded(file, id, error=ImageError(exc.reason, named))
         return Loaded(file, id, sha256, pixels, width, height)
 
 

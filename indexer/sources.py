@@ -245,8 +245,8 @@ class CatalogueSource:
             for column, text in self._pictures(row):
                 if not self._path(text).resolve().is_relative_to(root):
                     raise SourceError(
-                        f"{self.path}, line {row.line}: {column} is {text!r}, which lies outside {root}. If that is "
-                        "meant, name the folder with --image-root, or pass --allow-outside"
+                        f"{self.path}, line {row.line}: {column} is {text!r}, which lies outside {root}. "
+                        "If that is meant, name the folder with --image-root, or pass --allow-outside"
                     )
 
 

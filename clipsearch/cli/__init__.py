@@ -49,9 +49,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and leave with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as exc:
-        sys.exit(exc.exit_code)
+        code = cli.main(standalone_mode=False)  # an Exit inside a command comes back as its code
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
