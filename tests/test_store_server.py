@@ -150,7 +150,7 @@ def grpc_stand_in(stand_in: StandIn) -> Iterator[list[Any]]:
 
     asked: list[Any] = []
 
-    class Collections(qdrant.CollectionsServicer):
+    class Collections(qdrant.CollectionsServicer):  # type: ignore[name-defined,misc]
         def List(self, request: Any, context: Any) -> Any:  # noqa: N802
             asked.append(dict(context.invocation_metadata()).get("api-key"))
             if asked[-1] == "wrong":
