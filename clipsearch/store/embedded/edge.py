@@ -43,7 +43,7 @@ def config(dim: int, *, graph: bool = False) -> Any:
 
     extra: dict[str, Any] = {}
     if graph:
-        # One segment, every vector in the graph; 16/100 is the engine's default shape. Kept only in the
+        # One segment, every vector in the graph; 16/100 is Qdrant's default shape. Kept only in the
         # generation that a build makes.
         extra["optimizers"] = edge.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1)
         extra["hnsw_config"] = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)

@@ -27,7 +27,7 @@ GRAPH_ABOVE = 200_000  # points; below, the exact scan is as fast and misses not
 _STALE = 0.1  # rebuild the graph when more than this share of the points is outside of it
 _FLUSH_EVERY = 4096  # points; the write-ahead log replays ~18k points/s when a killed run is reopened
 # The engine writes through memory maps of sparse files: on a full disk the process dies of SIGBUS and
-# no exception is seen (tried on a 64 MB file system). So space is asked for before.
+# no exception is seen (seen on a 64 MB tmpfs). So space is asked for before.
 MIN_FREE = 128 << 20
 
 

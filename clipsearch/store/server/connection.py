@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT_S = 30
-TRIES = 7  # about 16 s in all: a server that restarts is back by then
+TRIES = 7  # up to 16 s of pauses in all, for a server that restarts
 _PAUSE_S = 0.25
 _GRPC_GREETING_S = 2  # a port that listens but does not greet speaks something else
 _GRPC_STATUS = {
