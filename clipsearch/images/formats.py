@@ -49,7 +49,7 @@ _SUFFIXES = (
     *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     *(".tga", ".icb", ".vda", ".vst", ".pcx", ".dcx", ".psd", ".dds", ".ico", ".cur", ".icns"),
     *(".qoi", ".sgi", ".rgb", ".rgba", ".bw", ".ras", ".xbm", ".xpm", ".fits", ".fit", ".fli"),
-    *(".flc", ".blp", ".ftu", ".ftc", ".msp", ".pxr", ".pcd", ".gbr", ".im", ".spider"),
+    *(".flc", ".blp", ".ftu", ".ftc", ".msp", ".pxr", ".pcd", ".gbr", ".im", ".imt", ".p7", ".spider"),
 )
 SUFFIXES: frozenset[str] = frozenset(_SUFFIXES)
 """Lower-case suffixes a folder is searched for. Decoding looks at the content only."""
