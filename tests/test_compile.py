@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -134,6 +135,35 @@ def test_a_damaged_tower_is_not_used_and_is_made_anew(
         encoder.compile()
         np.testing.assert_allclose(encoder.encode_texts(TEXTS), expected, atol=1e-5)
         assert not uses_torch(encoder)
+
+
+def test_a_tower_this_onnx_runtime_cannot_load_leaves_pytorch_in_charge(
+    clip_copy: tuple[Path, Path], made: Made
+) -> None:
+    folder, cache = clip_copy
+    tower = manifest_of(cache).parent / "text.onnx"
+    tower.write_bytes(b"from the future")
+    manifest = json.loads(manifest_of(cache).read_text())
+    whole = {"bytes": 15, "sha256": hashlib.sha256(b"from the future").hexdigest()}
+    manifest["towers"]["text"]["files"]["text.onnx"] = whole
+    manifest_of(cache).write_text(json.dumps(manifest))
+    with Encoder.open(str(folder), cache=cache) as encoder:
+        np.testing.assert_allclose(encoder.encode_texts(TEXTS), made("clip")[2], atol=1e-5)
+        assert uses_torch(encoder)
+
+
+def test_a_full_disk_says_so_and_leaves_nothing_behind(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(model: Any, tower: Any, spec: Any, path: Path, **options: Any) -> None:
+        path.write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiling, "export_tower", fill)
+    with Encoder.open(str(made("clip")[0]), cache=tmp_path) as encoder:
+        with pytest.raises(EncoderError, match=r"No space left.*CLIPSEARCH_CACHE"):
+            encoder.compile()
+        assert not list(tmp_path.glob("compiled/*/*"))
 
 
 def test_towers_of_other_weights_are_not_taken(clip_copy: tuple[Path, Path]) -> None:

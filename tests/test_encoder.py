@@ -17,8 +17,6 @@ from PIL import Image
 from tiny_models import CONTEXT, SIZE, make_clip, make_naflex, make_siglip, make_siglip2
 
 from clipsearch.encoder import Encoder
-from clipsearch.encoder import devices as device_module
-from clipsearch.encoder.devices import choose
 from clipsearch.encoder.towers import TowerOutOfMemory, run_halving
 from clipsearch.errors import EncoderError, ImageError, ModelError
 
@@ -387,45 +385,38 @@ def test_torch_running_out_of_memory_halves_the_batch(
         np.testing.assert_allclose(encoder.encode_pixels(pixels), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "majors", "mps", "expected"),
-    [
-        ("auto", [], False, ("cpu", "fp32")),
-        ("auto", [9], False, ("cuda", "bf16")),
-        ("auto", [7], False, ("cuda", "fp16")),
-        ("auto", [], True, ("mps", "fp16")),
-        ("cpu", [9], True, ("cpu", "fp32")),
-        ("cuda:1", [9, 8], False, ("cuda:1", "bf16")),
-    ],
-)
-def test_the_device_is_the_best_that_is_there(
-    wanted: str,
-    majors: list[int],
-    mps: bool,
-    expected: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(device_module, "cuda_majors", lambda: majors)
-    monkeypatch.setattr(device_module, "has_mps", lambda: mps)
-    chosen = choose(wanted)
-    assert (chosen.name, chosen.precision) == expected
-    assert choose(wanted, exact=True).precision == "fp32"
-
-
-@pytest.mark.parametrize("wanted", ["cuda", "cuda:3", "mps", "tpu"])
-def test_a_device_that_is_not_there_is_refused(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_module, "cuda_majors", list)
-    monkeypatch.setattr(device_module, "has_mps", lambda: False)
-    with pytest.raises(EncoderError, match=wanted):
-        choose(wanted)
-
-
-def test_what_torch_was_built_for_is_read_without_importing_it() -> None:
+def test_a_gpu_normalises_as_the_cpu_does(folder_of: Folders, cache: Path) -> None:
     import torch
 
-    expected = "cuda" if torch.version.cuda else "hip" if torch.version.hip else "cpu"
-    assert device_module._torch_build() == expected
-    assert len(device_module.cuda_majors()) == torch.cuda.device_count()
+    from clipsearch.encoder.torch_runtime import normalised_on_device
+    from clipsearch.images import normalise
+
+    preprocessing = Encoder.open(str(folder_of("clip")), cache=cache).preprocessing
+    pixels = np.random.default_rng(2).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+    theirs = normalised_on_device(torch.from_numpy(pixels), preprocessing).numpy()
+    np.testing.assert_allclose(theirs, normalise(pixels, preprocessing), atol=1e-5)
+
+
+def test_a_tokenizer_of_vocabulary_and_merges_gives_the_same_vectors(
+    folder_of: Folders, cache: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder_of("clip"), tmp_path / "copy")
+    model = json.loads((copy / "tokenizer.json").read_text())["model"]
+    (copy / "vocab.json").write_text(json.dumps(model["vocab"]))
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    (copy / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    (copy / "tokenizer.json").unlink()
+    with Encoder.open(str(copy), cache=cache) as encoder:
+        expected = reference_texts(folder_of("clip"), TEXTS)
+        np.testing.assert_allclose(encoder.encode_texts(TEXTS), expected, atol=1e-5)
+
+
+def test_a_damaged_tokenizer_is_said_so(folder_of: Folders, cache: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder_of("clip"), tmp_path / "copy")
+    (copy / "tokenizer.json").write_text("{}")
+    encoder = Encoder.open(str(copy), cache=cache)
+    with pytest.raises(ModelError, match=r"tokenizer\.json.*fetch the model again"):
+        encoder.encode_texts(["a cat"])
 
 
 def test_opening_a_model_imports_nothing_heavy(folder_of: Folders, cache: Path) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import os
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
+from own_hub import COMMIT, HubHandler, put_in_cache
 from tiny_models import make_clip
 
 from clipsearch import models
 from clipsearch.errors import ModelError, ModelNotFound
 from clipsearch.models import CARDS, hub
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "published_figures.json"
 
 
@@ -58,21 +57,6 @@ def online(monkeypatch: pytest.MonkeyPatch, hub_cache: Path) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-
-
-def put_in_cache(cache: Path, repo: str, source: Path, *, commit: str = COMMIT, ref: str = "main") -> Path:
-    """A model in the hub's cache layout: blobs by hash, links in the snapshot, a ref with the commit."""
-    base = cache / f"models--{repo.replace('/', '--')}"
-    snapshot = base / "snapshots" / commit
-    (base / "blobs").mkdir(parents=True, exist_ok=True)
-    snapshot.mkdir(parents=True)
-    for path in (p for p in source.iterdir() if p.is_file()):
-        blob = base / "blobs" / hashlib.sha256(path.read_bytes()).hexdigest()
-        shutil.copy(path, blob)
-        (snapshot / path.name).symlink_to(os.path.relpath(blob, snapshot))
-    (base / "refs" / ref).parent.mkdir(parents=True, exist_ok=True)
-    (base / "refs" / ref).write_text(commit)
-    return snapshot
 
 
 def test_the_table_holds_the_models_the_readme_promises() -> None:
@@ -196,73 +180,11 @@ def test_an_incomplete_cache_is_not_taken_for_a_model(
         models.resolve("someone/some-clip")
 
 
-class _Hub(http.server.BaseHTTPRequestHandler):
-    """A hub of one repository, as much of its HTTP interface as snapshot_download uses."""
-
-    folder: Path
-    requests: ClassVar[list[tuple[str, str]]]
-    token: str | None = None
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, *, with_body: bool) -> None:
-        type(self).requests.append((self.command, self.path))
-        type(self).token = self.headers.get("Authorization")
-        files = sorted(p for p in self.folder.iterdir() if p.is_file())
-        path = self.path.split("?")[0]
-        if path.startswith("/api/models/someone/remote/revision/") or path == "/api/models/someone/remote":
-            siblings = [{"rfilename": p.name} for p in files]
-            self._json({"id": "someone/remote", "sha": COMMIT, "siblings": siblings}, with_body)
-        elif path.startswith("/api/models/someone/remote/tree/"):
-            self._json([self._entry(p) for p in files], with_body)
-        elif path.startswith(f"/someone/remote/resolve/{COMMIT}/"):
-            self._file(self.folder / path.rsplit("/", 1)[1], with_body)
-        else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    def _entry(self, path: Path) -> dict[str, Any]:
-        sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        entry: dict[str, Any] = {
-            "type": "file",
-            "path": path.name,
-            "size": path.stat().st_size,
-            "oid": sha[:40],
-        }
-        if path.suffix in (".safetensors", ".bin"):
-            entry["lfs"] = {"oid": sha, "size": path.stat().st_size, "pointerSize": 134}
-        return entry
-
-    def _json(self, value: object, with_body: bool) -> None:
-        self._send(json.dumps(value).encode(), {"Content-Type": "application/json"}, with_body)
-
-    def _file(self, path: Path, with_body: bool) -> None:
-        data = path.read_bytes()
-        sha = hashlib.sha256(data).hexdigest()
-        self._send(data, {"X-Repo-Commit": COMMIT, "ETag": f'"{sha}"'}, with_body)
-
-    def _send(self, data: bytes, headers: dict[str, str], with_body: bool) -> None:
-        self.send_response(200)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
-def own_hub(monkeypatch: pytest.MonkeyPatch, online: None, tmp_path: Path) -> Iterator[type[_Hub]]:
+def own_hub(monkeypatch: pytest.MonkeyPatch, online: None, tmp_path: Path) -> Iterator[type[HubHandler]]:
     """A real HTTP server on this machine that HF_ENDPOINT points at."""
 
-    class Hub(_Hub):
+    class Hub(HubHandler):
         folder = tmp_path / "repository"
         requests: ClassVar[list[tuple[str, str]]] = []
 
@@ -280,7 +202,7 @@ def own_hub(monkeypatch: pytest.MonkeyPatch, online: None, tmp_path: Path) -> It
 
 
 def test_only_needed_files_are_fetched_and_then_the_network_is_left_alone(
-    own_hub: type[_Hub], clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+    own_hub: type[HubHandler], clip_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(clip_folder, own_hub.folder, dirs_exist_ok=True)
     for name in ("pytorch_model.bin", "open_clip_model.safetensors", "README.md", "handler.py"):
@@ -296,7 +218,7 @@ def test_only_needed_files_are_fetched_and_then_the_network_is_left_alone(
 
 
 def test_a_model_with_pickles_only_is_refused_with_the_way_out(
-    own_hub: type[_Hub], clip_folder: Path
+    own_hub: type[HubHandler], clip_folder: Path
 ) -> None:
     shutil.copytree(clip_folder, own_hub.folder, dirs_exist_ok=True)
     (own_hub.folder / "model.safetensors").rename(own_hub.folder / "pytorch_model.bin")
@@ -305,7 +227,7 @@ def test_a_model_with_pickles_only_is_refused_with_the_way_out(
     assert not [path for _, path in own_hub.requests if path.endswith(".bin")]
 
 
-def test_a_model_the_hub_does_not_have_is_said_so(own_hub: type[_Hub]) -> None:
+def test_a_model_the_hub_does_not_have_is_said_so(own_hub: type[HubHandler]) -> None:
     with pytest.raises(ModelNotFound, match="there is no model someone/else at http://127"):
         models.pull("someone/else")
 
@@ -322,7 +244,7 @@ def test_a_local_folder_with_pickles_only_is_refused(clip_folder: Path, tmp_path
     [
         ("no-such-model", "clipsearch models"),
         ("", "empty"),
-        ("siglip2-base-patch32-256", "did you mean google/siglip2-base-patch32-256"),
+        ("siglip2-base-patch32-256", "Did you mean google/siglip2-base-patch32-256"),
         ("local-dir:/nowhere/at/all", "no model folder at /nowhere/at/all"),
         ("./nowhere", "no model folder at nowhere"),
         ("../../etc/passwd", "no model folder"),

@@ -65,6 +65,7 @@ class Encoder:
         self._lock = threading.RLock()
         self._tokenizer: TextTokenizer | None = None
         self._towers: dict[TowerName, OnnxTower | None] = {}
+        self._prefers_torch = False  # for batches of pictures, where it measured faster
         self._torch: TorchModel | None = None
 
     @classmethod
@@ -195,7 +196,7 @@ class Encoder:
         tower = self._compiled("image") if self._device.is_cpu else None
         if tower is None:
             return self._torch_model().image
-        if self._prefers_torch() and (n >= _FEW or self._torch is not None):
+        if self._prefers_torch and (n >= _FEW or self._torch is not None):
             return self._torch_model().image
         run = tower.run
         return lambda pixels: run(normalise(pixels, self.preprocessing))
@@ -204,9 +205,22 @@ class Encoder:
         """The compiled tower, opened once; None if there is none that works."""
         with self._lock:
             if name not in self._towers:
-                paths = [path for f in self._folders() if (path := f.tower(name)) is not None]
-                self._towers[name] = OnnxTower(paths[0], threads=self._threads) if paths else None
+                self._towers[name] = self._open_tower(name)
             return self._towers[name]
+
+    def _open_tower(self, name: TowerName) -> OnnxTower | None:
+        for folder in self._folders():
+            path = folder.tower(name)
+            if path is None:
+                continue
+            try:
+                tower = OnnxTower(path, threads=self._threads)
+            except EncoderError:  # shipped for another ONNX Runtime: PyTorch can still do it
+                continue
+            if name == "image":
+                self._prefers_torch = folder.faster() == "torch"
+            return tower
+        return None
 
     def _folders(self) -> list[CompiledFolder]:
         """Where compiled towers may be: shipped in the model's folder, then the cache."""
@@ -219,10 +233,6 @@ class Encoder:
 
     def _settled(self, name: TowerName) -> bool:
         return any(folder.is_settled(name) for folder in self._folders())
-
-    def _prefers_torch(self) -> bool:
-        folder = next((f for f in self._folders() if f.tower("image") is not None), None)
-        return folder is not None and folder.faster() == "torch"
 
     def _text_tokenizer(self) -> TextTokenizer:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from clipsearch.encoder.devices import Device
 from clipsearch.encoder.spec import ModelSpec
 from clipsearch.encoder.towers import TowerOutOfMemory, Vectors
 from clipsearch.errors import EncoderError, ModelError
+from clipsearch.types import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _HARMLESS = ("position_ids",)  # buffers that old checkpoints store and new classes compute, or the reverse
 
@@ -56,12 +60,8 @@ class TorchModel:
 
             return self.normalised(normalise(pixels, self._preprocessing))
         with _translated(), torch.inference_mode():
-            mean, std = (
-                torch.tensor(v, device=self._device)[:, None, None]
-                for v in (self._preprocessing.mean, self._preprocessing.std)
-            )
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-            values = (batch.permute(0, 3, 1, 2).float() * self._preprocessing.rescale - mean) / std
+            values = normalised_on_device(batch, self._preprocessing)
             return _array(self.model.get_image_features(pixel_values=values.to(self._dtype)))
 
     def normalised(self, pixels: NDArray[np.float32]) -> Vectors:
@@ -71,6 +71,16 @@ class TorchModel:
         with _translated(), torch.inference_mode():
             batch = torch.from_numpy(pixels).to(self._device, self._dtype)
             return _array(self.model.get_image_features(pixel_values=batch))
+
+
+def normalised_on_device(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) on the same device, as clipsearch.images.normalise."""
+    import torch
+
+    mean, std = (
+        torch.tensor(v, device=pixels.device)[:, None, None] for v in (preprocessing.mean, preprocessing.std)
+    )
+    return (pixels.permute(0, 3, 1, 2).float() * preprocessing.rescale - mean) / std
 
 
 def load_model(folder: Path, spec: ModelSpec, dtype: Any) -> Any:

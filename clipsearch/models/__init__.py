@@ -166,10 +166,10 @@ def _repo(name: str) -> tuple[str, str | None]:
     repo, _, revision = name.partition("@")
     if not hub.is_repo_id(repo):
         near = difflib.get_close_matches(name, [c.name for c in CARDS], n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = f"Did you mean {near[0]}? " if near else ""
         raise ModelNotFound(
             f"model {name!r} is not in the table, is no folder with a config.json, and is no hub id "
-            f"(ORG/NAME); {hint}See: clipsearch models"
+            f"(ORG/NAME). {hint}See: clipsearch models"
         )
     known = card(repo)
     pinned = known.revision if known is not None else None
