@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,18 @@ class ArrayPictures:
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self.pixels[indices]
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    pictures: Pictures
+    n: int
+
+    def __len__(self) -> int:
+        return self.n
+
+    def rows(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.pictures.rows(indices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,12 @@ class Pairs:
         sample = np.linspace(0, len(self) - 1, min(64, len(self))).astype(np.int64)
         digest.update(np.ascontiguousarray(self.pictures.rows(sample)).tobytes())
         return digest.hexdigest()
+
+    def first(self, n: int) -> Pairs:
+        """The first n pairs."""
+        return replace(
+            self, pictures=_First(self.pictures, n), captions=self.captions[:n], groups=self.groups[:n]
+        )
 
     def batches(self, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
         """One epoch of full batches, each row at most once, the same for the same seed and epoch."""
