@@ -1,11 +1,12 @@
-"""TODO."""
+"""Bolts, screws and nuts. Heads are above z = 0, shanks below."""
 
 from __future__ import annotations
 
 from numpy.random import Generator
 
-from clipsearch.demo.parts.built import Built
+from clipsearch.demo.parts.built import Builder, Built
 from clipsearch.demo.render.sdf import (
+    Shape,
     blend,
     box,
     cone,
@@ -23,24 +24,23 @@ from clipsearch.demo.render.sdf import (
     thread,
     torus,
     union,
-    union2,
 )
 
 
-def drive(kind, r, depth):
+def drive(kind: str, r: float, depth: float) -> Shape:
+    """The recess in a head of radius about r: slotted, phillips, hex or torx."""
     if kind == "slotted":
         return box(r * 1.5, r * 0.16, depth, 0.0)
     if kind == "phillips":
         return union(box(r * 0.78, r * 0.17, depth, 0), box(r * 0.17, r * 0.78, depth, 0))
     if kind == "hex":
         return extrude(polygon(6, r * 0.5), depth, 0)
-    if kind == "torx":
-        return extrude(star(6, r * 0.62, r * 0.40, 0.6), depth, 0)
-    raise KeyError(kind)
+    return extrude(star(6, r * 0.62, r * 0.40, 0.6), depth, 0)
 
 
-def shank(rng, r=0.25, length=None, full=None):
-    span = length or rng.uniform(0.75, 1.7)
+def shank(rng: Generator, r: float = 0.25, *, full: bool | None = None) -> tuple[Shape, float, bool]:
+    """A threaded rod below z = 0, its length, and whether the thread runs over all of it."""
+    span = rng.uniform(0.75, 1.7)
     full = bool(rng.random() < 0.5) if full is None else full
     p = rng.uniform(0.085, 0.11)
     if full:
@@ -68,15 +68,17 @@ def hex_bolt(rng: Generator) -> Built:
 
 def socket_cap_screw(rng: Generator) -> Built:
     """A cylinder head with a hexagon socket."""
-    s, span, full = shank(rng)
+    s, span, _ = shank(rng)
     h = 0.25
     return union(
         subtract(move(cylinder(0.4, h, 0.035), z=h), move(extrude(polygon(6, 0.2), 0.2, 0), z=2 * h)), s
     ), {"length": span, "drive": "hex"}
 
 
-def countersunk(kind):
-    def f(rng):
+def countersunk(kind: str) -> Builder:
+    """A flat head on a cone, by drive."""
+
+    def build(rng: Generator) -> Built:
         s, span, _ = shank(rng, 0.23, full=True)
         h = 0.16
         return union(
@@ -84,11 +86,13 @@ def countersunk(kind):
             move(s, z=-0.05),
         ), {"length": span, "drive": kind}
 
-    return f
+    return build
 
 
-def pan_head(kind):
-    def f(rng):
+def pan_head(kind: str) -> Builder:
+    """A rounded head, by drive."""
+
+    def build(rng: Generator) -> Built:
         s, span, _ = shank(rng, 0.23, full=True)
         head = intersect(move(sphere(0.62), z=-0.30), move(cylinder(0.46, 0.3, 0.04), z=0.25))
         return union(subtract(head, move(drive(kind, 0.38, 0.12), z=0.34)), s), {
@@ -96,7 +100,7 @@ def pan_head(kind):
             "drive": kind,
         }
 
-    return f
+    return build
 
 
 def button_head(rng: Generator) -> Built:
@@ -131,10 +135,8 @@ def set_screw(rng: Generator) -> Built:
 def wing_screw(rng: Generator) -> Built:
     """Two wings on a thread."""
     s, span, _ = shank(rng, 0.18, full=True)
-    a = rng.uniform(0.45, 0.6)
-    wing = mirror(
-        move(rotate(extrude(union2(rectangle(0.16, 0.26, 0.12)), 0.06, 0.03), "x", 90), x=0.36, z=0.34), 0
-    )
+    rng.uniform(0.45, 0.6)  # drawn and not used: kept, so that a seed goes on making the same parts
+    wing = mirror(move(rotate(extrude(rectangle(0.16, 0.26, 0.12), 0.06, 0.03), "x", 90), x=0.36, z=0.34), 0)
     return blend(0.06, move(cone(0.27, 0.2, 0.16, 0.02), z=0.14), wing, s), {"length": span}
 
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Pipe fittings: flanges, bends, branches, ends, a valve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from numpy.random import Generator
 
 from clipsearch.demo.parts.built import Built
 from clipsearch.demo.render.sdf import (
+    Array,
     F,
+    Shape,
     blend,
     box,
     capsule,
@@ -16,6 +18,7 @@ from clipsearch.demo.render.sdf import (
     cylinder,
     extrude,
     intersect,
+    length,
     move,
     polar,
     polygon,
@@ -47,28 +50,17 @@ def blind_flange(rng: Generator) -> Built:
     ), {"holes": n}
 
 
-def _bend(ring, r):
-    def f(p):
-        # quarter torus in xz-plane around (ring,0,ring): from (0,*,ring) down.. to (ring,*,0)
-        x, z = p[:, 0] - F(ring), p[:, 2] - F(ring)
-        a = np.arctan2(z, x)
-        q = np.sqrt(x * x + z * z) - F(ring)
-        tor = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
-        inside = (x <= 0) & (z <= 0)
-        return np.where(
-            inside,
-            tor,
-            np.sqrt(
-                np.minimum(
-                    (x) ** 2 * 0
-                    + (np.sqrt((p[:, 0]) ** 2 + p[:, 1] ** 2) - F(r)).clip(0) ** 2
-                    + np.maximum(z, 0) ** 2,
-                    (np.sqrt(p[:, 2] ** 2 + p[:, 1] ** 2) - F(r)).clip(0) ** 2 + np.maximum(x, 0) ** 2,
-                )
-            ),
-        )
+def _bend(ring: float, r: float) -> Shape:
+    """A quarter of a torus in the xz plane, from (0, 0, ring) to (ring, 0, 0)."""
 
-    return f
+    def distance(p: Array) -> Array:
+        x, z = p[:, 0] - F(ring), p[:, 2] - F(ring)
+        bend = length(length(x, z) - F(ring), p[:, 1]) - F(r)
+        upper = (length(p[:, 0], p[:, 1]) - F(r)).clip(0) ** 2 + np.maximum(z, 0) ** 2
+        lower = (length(p[:, 2], p[:, 1]) - F(r)).clip(0) ** 2 + np.maximum(x, 0) ** 2
+        return np.where((x <= 0) & (z <= 0), bend, np.sqrt(np.minimum(upper, lower)))
+
+    return distance
 
 
 def elbow(rng: Generator) -> Built:
@@ -76,9 +68,9 @@ def elbow(rng: Generator) -> Built:
     ring, r = 0.62, 0.34
     outer = _bend(ring, r)
     inner = _bend(ring, r - 0.1)
-    up = lambda rr, h, e=0.02: move(cylinder(rr, h, e), x=0, z=ring + 0.14)
-    side = lambda rr, h, e=0.02: move(rotate(cylinder(rr, h, e), "y", 90), x=ring + 0.14, z=0)
-    body = union(outer, up(r + 0.08, 0.17), side(r + 0.08, 0.17))
+    up = move(cylinder(r + 0.08, 0.17), z=ring + 0.14)
+    side = move(rotate(cylinder(r + 0.08, 0.17), "y", 90), x=ring + 0.14)
+    body = union(outer, up, side)
     return subtract(
         body,
         inner,
@@ -87,31 +79,31 @@ def elbow(rng: Generator) -> Built:
     ), {}
 
 
-def _pipe_arms(dirs, r=0.32, span=0.8):
-    solid = []
-    bores = []
-    for d in dirs:
-        d = np.array(d, float)
-        e = d * span
-        solid += [capsule((0, 0, 0), d * (span - 0.3), r)]
-        ax = "y" if abs(d[0]) else "x"
-        if abs(d[2]):
-            c = lambda rr, h, e=0.02: cylinder(rr, h, e)
-        else:
-            c = lambda rr, h, e=0.02, ax=ax: rotate(cylinder(rr, h, e), ax, 90)
-        solid += [move(c(r + 0.08, 0.16), *(d * (span - 0.16)))]
-        bores += [move(c(r - 0.09, 0.52, 0), *(d * (span - 0.4)))]
-    return subtract(blend(0.06, *solid), *bores)
+def _arms(directions: list[tuple[int, int, int]], r: float = 0.32, reach: float = 0.8) -> Shape:
+    """Pipes from the origin along axes, each with a socket at its end."""
+    solids: list[Shape] = []
+    bores: list[Shape] = []
+    for dx, dy, dz in directions:
+
+        def end(shape: Shape, distance: float, d: tuple[int, int, int] = (dx, dy, dz)) -> Shape:
+            turned = shape if d[2] else rotate(shape, "y" if d[0] else "x", 90)
+            return move(turned, *(axis * distance for axis in d))
+
+        near = reach - 0.3
+        solids.append(capsule((0, 0, 0), (dx * near, dy * near, dz * near), r))
+        solids.append(end(cylinder(r + 0.08, 0.16), reach - 0.16))
+        bores.append(end(cylinder(r - 0.09, 0.52, 0), reach - 0.4))
+    return subtract(blend(0.06, *solids), *bores)
 
 
 def tee(rng: Generator) -> Built:
     """Three sockets."""
-    return _pipe_arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1)]), {}
+    return _arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1)]), {}
 
 
 def cross(rng: Generator) -> Built:
     """Four sockets."""
-    return _pipe_arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1)]), {}
+    return _arms([(1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1)]), {}
 
 
 def reducer(rng: Generator) -> Built:

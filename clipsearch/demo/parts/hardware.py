@@ -1,4 +1,4 @@
-"""TODO."""
+"""Knobs, handles, hinges, hooks, wheels and rigging."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from numpy.random import Generator
 
 from clipsearch.demo.parts.built import Built
 from clipsearch.demo.render.sdf import (
+    Array,
     F,
+    Shape,
     blend,
     box,
     capsule,
     circle,
     cylinder,
     extrude,
+    length,
     mirror,
     move,
     polar,
@@ -92,17 +95,12 @@ def hook(rng: Generator) -> Built:
     """A hook on a plate with two holes."""
     r = 0.11
 
-    def arc(p):
+    def arc(p: Array) -> Array:
         x, z = p[:, 0], p[:, 2] + F(0.45)
-        a = np.arctan2(z, x)
-        q = np.sqrt(x * x + z * z) - F(0.42)
-        d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
-        cut = np.minimum(np.maximum(x * F(0.35) + F(0.02), 0) * 0 + 1, 1)
-        e = np.array([0, 0, -0.03], F) - np.array([0, 0, 0], F)
-        open_ = (x < 0) & (z > 0)
-        end1 = np.sqrt(x * x + (z - F(0.42)) ** 2 + p[:, 1] ** 2) - F(r)
-        end2 = np.sqrt((x + F(0.42)) ** 2 + z * z + p[:, 1] ** 2) - F(r)
-        return np.where(open_, np.minimum(end1, end2), d)
+        ring = length(length(x, z) - F(0.42), p[:, 1]) - F(r)
+        top = length(x, z - F(0.42), p[:, 1]) - F(r)
+        side = length(x + F(0.42), z, p[:, 1]) - F(r)
+        return np.where((x < 0) & (z > 0), np.minimum(top, side), ring)
 
     plate = move(box(0.28, 0.05, 0.34, 0.02), z=0.62, y=0.08)
     return subtract(
@@ -116,18 +114,15 @@ def s_hook(rng: Generator) -> Built:
     """Two open rings, opposed."""
     r = 0.1
 
-    def half(sgn):
-        def f(p):
-            x = p[:, 0] * F(sgn)
-            z = p[:, 2] * F(sgn) - F(0.4)
-            q = np.sqrt(x * x + z * z) - F(0.4)
-            d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
-            gap = (x < 0) & (z < 0)
-            e1 = np.sqrt(x * x + (z + F(0.4)) ** 2 + p[:, 1] ** 2) - F(r)
-            e2 = np.sqrt((x + F(0.4)) ** 2 + z * z + p[:, 1] ** 2) - F(r)
-            return np.where(gap, np.minimum(e1, e2), d)
+    def half(sign: int) -> Shape:
+        def distance(p: Array) -> Array:
+            x, z = p[:, 0] * F(sign), p[:, 2] * F(sign) - F(0.4)
+            ring = length(length(x, z) - F(0.4), p[:, 1]) - F(r)
+            low = length(x, z + F(0.4), p[:, 1]) - F(r)
+            side = length(x + F(0.4), z, p[:, 1]) - F(r)
+            return np.where((x < 0) & (z < 0), np.minimum(low, side), ring)
 
-        return f
+        return distance
 
     return union(half(1), half(-1)), {}
 
@@ -178,22 +173,22 @@ def hand_wheel(rng: Generator) -> Built:
 def turnbuckle(rng: Generator) -> Built:
     """A frame with an eye at either end."""
     body = subtract(box(0.2, 0.2, 0.62, 0.06), box(0.4, 0.10, 0.42, 0))
-    e = lambda s: union(
-        move(thread(0.11, 0.07, 0.025, 0.35), z=s * 0.8), move(rotate(torus(0.2, 0.07), "x", 90), z=s * 1.3)
-    )
-    return union(body, e(1), e(-1)), {}
+
+    def end(side: int) -> Shape:
+        rod = thread(0.11, 0.07, 0.025, 0.35)
+        return union(move(rod, z=side * 0.8), move(rotate(torus(0.2, 0.07), "x", 90), z=side * 1.3))
+
+    return union(body, end(1), end(-1)), {}
 
 
 def shackle(rng: Generator) -> Built:
     """A bow closed by a pin."""
     r = 0.11
 
-    def arc(p):
-        q = np.sqrt(p[:, 0] ** 2 + np.maximum(p[:, 2], 0) ** 2) - F(0.42)
-        d = np.sqrt(q * q + p[:, 1] ** 2) - F(r)
-        legs = np.sqrt((np.abs(p[:, 0]) - F(0.42)) ** 2 + p[:, 1] ** 2) - F(r)
-        low = np.maximum(legs, -p[:, 2] - F(0.7))
-        return np.where(p[:, 2] > 0, d, low)
+    def arc(p: Array) -> Array:
+        bow = length(length(p[:, 0], np.maximum(p[:, 2], 0)) - F(0.42), p[:, 1]) - F(r)
+        legs = length(np.abs(p[:, 0]) - F(0.42), p[:, 1]) - F(r)
+        return np.where(p[:, 2] > 0, bow, np.maximum(legs, -p[:, 2] - F(0.7)))
 
     ears = mirror(move(rotate(cylinder(0.2, 0.1, 0.02), "y", 90), x=0.42, z=-0.7), 0)
     pin = union(
@@ -206,10 +201,8 @@ def shackle(rng: Generator) -> Built:
 def chain_link(rng: Generator) -> Built:
     """Two links."""
 
-    def f(p):
-        x = np.abs(p[:, 0])
-        q = np.sqrt(np.maximum(x - F(0.4), 0) ** 2 + p[:, 1] ** 2) - F(0.38)
-        return np.sqrt(q * q + p[:, 2] ** 2) - F(0.13)
+    def link(p: Array) -> Array:
+        q = length(np.maximum(np.abs(p[:, 0]) - F(0.4), 0), p[:, 1]) - F(0.38)
+        return length(q, p[:, 2]) - F(0.13)
 
-    g = move(rotate(f, "x", 80), x=0.62)
-    return union(move(f, x=-0.3), g), {}
+    return union(move(link, x=-0.3), move(rotate(link, "x", 80), x=0.62)), {}

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Washers, pins, rivets and rings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from numpy.random import Generator
 
 from clipsearch.demo.parts.built import Built
 from clipsearch.demo.render.sdf import (
+    Array,
     F,
     box,
     capsule,
     circle,
     cylinder,
     extrude,
+    hypot,
     intersect,
     move,
     polar,
@@ -44,17 +46,13 @@ def split_washer(rng: Generator) -> Built:
     r = 0.56
     h = 0.1
 
-    def f(p):
-        a = np.arctan2(p[:, 1], p[:, 0])
-        d = np.sqrt(p[:, 0] ** 2 + p[:, 1] ** 2)
-        z = p[:, 2] - a * F(0.045)
-        q0 = np.abs(d - F(r)) - F(0.16)
-        q1 = np.abs(z) - F(h)
-        body = np.maximum(q0, q1)
-        gap = (F(np.pi) - np.abs(a)) * d - F(0.035)
+    def distance(p: Array) -> Array:
+        angle, d = np.arctan2(p[:, 1], p[:, 0]), hypot(p)
+        body = np.maximum(np.abs(d - F(r)) - F(0.16), np.abs(p[:, 2] - angle * F(0.045)) - F(h))
+        gap = (F(np.pi) - np.abs(angle)) * d - F(0.035)
         return np.maximum(body, -gap) * F(0.85)
 
-    return f, {}
+    return distance, {}
 
 
 def tooth_washer(rng: Generator) -> Built:
@@ -68,15 +66,16 @@ def tooth_washer(rng: Generator) -> Built:
 def dowel_pin(rng: Generator) -> Built:
     """A plain cylinder."""
     span = rng.uniform(0.8, 1.4)
-    return intersect(cylinder(0.26, span, 0.05), union(cylinder(0.26, span, 0.05))), {"length": 2 * span}
+    return cylinder(0.26, span, 0.05), {"length": 2 * span}
 
 
 def cotter_pin(rng: Generator) -> Built:
     """An eye with two legs of unequal length."""
     span = rng.uniform(1.3, 1.8)
-    leg = lambda x, l: capsule((x, 0, -0.1), (x * 1.15, 0, -l), 0.085)
     eye = move(rotate(torus(0.22, 0.085), "x", 90), z=0.12)
-    return union(eye, leg(0.09, span), leg(-0.09, span * 0.88)), {"length": span}
+    long = capsule((0.09, 0, -0.1), (0.1035, 0, -span), 0.085)
+    short = capsule((-0.09, 0, -0.1), (-0.1035, 0, -span * 0.88), 0.085)
+    return union(eye, long, short), {"length": span}
 
 
 def rivet(rng: Generator) -> Built:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Brackets and plates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.random import Generator
 
 from clipsearch.demo.parts.built import Built
 from clipsearch.demo.render.sdf import (
+    Array,
     F,
     box,
     cylinder,
@@ -56,7 +57,7 @@ def u_bracket(rng: Generator) -> Built:
 def gusset(rng: Generator) -> Built:
     """A triangle with three holes."""
 
-    def tri(x, y):
+    def tri(x: Array, y: Array) -> Array:
         return np.maximum(np.maximum(-x - F(0.6), -y - F(0.6)), (x + y) * F(0.7071) - F(0.1))
 
     p = extrude(tri, 0.05, 0.012)

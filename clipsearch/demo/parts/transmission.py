@@ -1,4 +1,4 @@
-"""TODO."""
+"""What turns: gears, springs, bearings, pulleys, couplings, cams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.random import Generator
 
 from clipsearch.demo.parts.built import Built
 from clipsearch.demo.render.sdf import (
+    Array,
     F,
     box,
     capsule,
@@ -17,7 +18,6 @@ from clipsearch.demo.render.sdf import (
     helix,
     move,
     polar,
-    rectangle,
     revolve,
     rotate,
     sphere,
@@ -53,7 +53,7 @@ def bevel_gear(rng: Generator) -> Built:
     n = int(rng.choice([14, 16, 20, 24]))
     h = 0.26
 
-    def f(p):
+    def distance(p: Array) -> Array:
         z = np.clip(p[:, 2], -h, h)
         k = F(1) - (z + F(h)) * F(0.62)
         a = np.arctan2(p[:, 1], p[:, 0])
@@ -63,20 +63,22 @@ def bevel_gear(rng: Generator) -> Built:
         g = (d - k * (F(0.86) + F(0.14) * w)) * F(0.5)
         return np.maximum(g, np.abs(p[:, 2]) - F(h))
 
-    return subtract(union(f, move(cylinder(0.42, 0.2, 0.02), z=-0.4)), cylinder(0.2, 2, 0)), {"teeth": n}
+    return subtract(union(distance, move(cylinder(0.42, 0.2, 0.02), z=-0.4)), cylinder(0.2, 2, 0)), {
+        "teeth": n
+    }
 
 
 def sprocket(rng: Generator) -> Built:
     """Pointed teeth for a roller chain."""
     n = int(rng.choice([11, 13, 15, 18, 21]))
 
-    def g2(x, y):
+    def profile(x: Array, y: Array) -> Array:
         a = np.arctan2(y, x)
         d = np.sqrt(x * x + y * y)
         t = np.abs(((a * F(n / (2 * np.pi))) % 1) - F(0.5)) * 2
         return (d - (F(1) - F(min(0.26, 2.4 / n)) * np.sqrt(np.maximum(t, 0)))) * F(0.5)
 
-    s = extrude(subtract2(g2, circle(0.2)), 0.07, 0.012)
+    s = extrude(subtract2(profile, circle(0.2)), 0.07, 0.012)
     holes = int(rng.choice([0, 4, 5, 6]))
     if holes:
         s = subtract(s, polar(move(cylinder(0.12, 1, 0), x=0.5), holes))
@@ -96,7 +98,7 @@ def rack(rng: Generator) -> Built:
     n = int(rng.choice([8, 10, 12]))
     w = 1.3
 
-    def f(p):
+    def distance(p: Array) -> Array:
         t = np.abs(((p[:, 0] * F(n / (2 * w))) % 1) - F(0.5)) * 2
         k = np.clip((F(0.5) - t) / F(0.45) + F(0.5), 0, 1)
         top = (p[:, 2] - (F(0.05) + F(0.2) * k)) * F(0.55)
@@ -104,7 +106,7 @@ def rack(rng: Generator) -> Built:
             np.maximum(top, -p[:, 2] - F(0.25)), np.maximum(np.abs(p[:, 0]) - F(w), np.abs(p[:, 1]) - F(0.22))
         )
 
-    return f, {"teeth": n}
+    return distance, {"teeth": n}
 
 
 def compression_spring(rng: Generator) -> Built:
@@ -122,8 +124,9 @@ def extension_spring(rng: Generator) -> Built:
     t = int(rng.integers(7, 11))
     span = t * r * 2.15
     body = helix(ring, r, r * 2.15, t)
-    hook = lambda s: move(rotate(torus(0.26, r), "x", 90), z=s * (span / 2 + 0.26))
-    return union(body, hook(1), hook(-1)), {"length": span}
+    hook = rotate(torus(0.26, r), "x", 90)
+    at = span / 2 + 0.26
+    return union(body, move(hook, z=at), move(hook, z=-at)), {"length": span}
 
 
 def torsion_spring(rng: Generator) -> Built:
@@ -164,12 +167,12 @@ def roller_bearing(rng: Generator) -> Built:
 def pulley(rng: Generator) -> Built:
     """A disc with a V groove."""
 
-    def p2(q, z):
+    def profile(q: Array, z: Array) -> Array:
         v = np.maximum(np.abs(z) - F(0.3), q - F(1))
         groove = (np.abs(z) * F(1.4) - (q - F(0.66))) * F(0.58)
         return np.maximum(v, -groove)
 
-    body = revolve(p2)
+    body = revolve(profile)
     holes = int(rng.choice([0, 4, 5]))
     b = subtract(body, *([polar(move(cylinder(0.13, 1, 0), x=0.42), holes)] if holes else []))
     return subtract(union(b, cylinder(0.28, 0.4, 0.02)), cylinder(0.16, 2, 0)), {"holes": holes}
@@ -195,10 +198,6 @@ def shaft_collar(rng: Generator) -> Built:
 def shaft_coupling(rng: Generator) -> Built:
     """A cylinder with slits and two screws' holes."""
     b = cylinder(0.5, 0.85, 0.03)
-    cuts = [
-        move(rotate(extrude(rectangle(0.6, 0.03, 0, 0.35 if i % 2 else -0.35, 0), 0.0, 0), "x", 0), z=z)
-        for i, z in enumerate(())
-    ]
     slots = [
         move(box(0.62, 0.62, 0.022, 0), x=(0.22 if i % 2 else -0.22), z=z)
         for i, z in enumerate((-0.3, -0.1, 0.1, 0.3))
@@ -215,7 +214,7 @@ def shaft_coupling(rng: Generator) -> Built:
 def cam(rng: Generator) -> Built:
     """An egg on a hub."""
 
-    def egg(x, y):
+    def egg(x: Array, y: Array) -> Array:
         d1 = np.sqrt(x * x + y * y) - F(0.55)
         d2 = np.sqrt((x - F(0.55)) ** 2 + y * y) - F(0.22)
         # tangent hull by capsule of varying radius

@@ -1,0 +1,99 @@
+"""How the bundled catalogue and starter model are made: `python -m clipsearch.demo --help`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clipsearch.demo.combinations import Split
+
+DATA = Path(__file__).parent / "data"
+
+
+@click.group()
+def main() -> None:
+    """Make the bundled catalogue and the starter model again, from nothing but this code.
+
+    \b
+    python -m clipsearch.demo sheet --out sheet.png                 one tile for each type of part
+    python -m clipsearch.demo catalogue --out catalogue --jobs 2    parts.csv and 1,200 pictures
+    python -m clipsearch.demo training-set --count 36000 --out train128 --jobs 2
+    python -m clipsearch.demo training-set --split val --count 2000 --seed 11 --out train128/val
+    """
+
+
+_JOBS = click.option("--jobs", default=1, show_default=True, help="Processes to render with.")
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Folder to write."
+)
+@_JOBS
+def catalogue(out: Path, jobs: int) -> None:
+    """Render the catalogue: parts.csv and two pictures of each part.
+
+    \b
+    python -m clipsearch.demo catalogue --out catalogue --jobs 2
+    """
+    from clipsearch.demo.catalogue import make_catalogue
+
+    def tell(n: int, of: int) -> None:
+        if n % 20 == 0 or n == of:
+            click.echo(f"{n} of {of} parts", err=True)
+
+    make_catalogue(out, jobs=jobs, on_part=tell)
+
+
+@main.command()
+@click.option("--count", default=36_000, show_default=True, help="Pictures; shards hold 1,000.")
+@click.option("--seed", default=7, show_default=True, help="Of all that is drawn.")
+@click.option(
+    "--split", type=click.Choice(["train", "val"]), default="train", show_default=True, help="Which pairs."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write; shards there are kept."
+)
+@_JOBS
+def training_set(count: int, seed: int, split: Split, out: Path, jobs: int) -> None:
+    """Render pictures with captions to train the starter model on; goes on where it was stopped.
+
+    \b
+    python -m clipsearch.demo training-set --count 36000 --out train128 --jobs 2
+    """
+    from clipsearch.demo.training_set import Plan, render_training_set
+
+    plan = Plan(out, count, seed, split)
+    render_training_set(plan, jobs=jobs, on_shard=lambda n: click.echo(f"shard {n}", err=True))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
+@click.option("--seed", default=1, show_default=True, help="Of proportions, views, surfaces and lights.")
+def sheet(out: Path, seed: int) -> None:
+    """Render one random part of every type as a labelled contact sheet.
+
+    \b
+    python -m clipsearch.demo sheet --out sheet.png
+    """
+    import numpy as np
+
+    from clipsearch import images
+    from clipsearch.demo.combinations import combinations
+    from clipsearch.demo.parts import TYPES
+    from clipsearch.demo.studio import develop, photograph
+
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for key, part in TYPES.items():
+        surface = str(rng.choice(list(combinations()[key])))
+        shape, _ = part.build(rng)
+        buffer = photograph(key, shape, rng, size=400)
+        tiles.append((develop(buffer, surface, rng, size=200), f"{key}, {surface}"))
+    images.save_png(images.contact_sheet(tiles, columns=10, title="The types of parts"), out)
+    click.echo(f"wrote {out}", err=True)
+
+
+if __name__ == "__main__":
+    main()
