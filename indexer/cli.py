@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,6 +23,11 @@ from clipsearch.cli.options import collection_option, device_option, place_optio
 if TYPE_CHECKING:
     from indexer.report import RunReport
 
+STARTER = "starter"
+_STARTER_NOTE = (
+    "note: the starter model has only ever seen the demo's rendered parts; on real pictures its answers mean "
+    "little. Take another: clipsearch models"
+)
 _EVERY_S = 5.0  # between lines where there is no terminal
 
 
@@ -126,6 +132,8 @@ def index(
     run_options = RunOptions(model, batch_size, workers, exact, sync, retry_failed)
     with _quiet_libraries(), _interrupts() as stopped, _progress(quiet=quiet) as on_progress:
         done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
+    if done.model == STARTER and not opened.name.startswith(str(files("clipsearch.demo"))):
+        click.echo(_STARTER_NOTE, err=True)
     if report is not None:
         write_json(report, done.record())
     if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clipsearch.demo.combinations import Split
+from clipsearch.demo.recipe.cli import compile_starter, evaluate_starter, starter
 
 DATA = Path(__file__).parent / "data"
 
@@ -20,6 +21,8 @@ def main() -> None:
     python -m clipsearch.demo catalogue --out catalogue --jobs 2    parts.csv and 1,200 pictures
     python -m clipsearch.demo training-set --count 36000 --out train128 --jobs 2
     python -m clipsearch.demo training-set --split val --count 2000 --seed 11 --out train128/val
+    python -m clipsearch.demo starter --data train128 --validation train128/val
+    python -m clipsearch.demo evaluate-starter
     """
 
 
@@ -94,6 +97,9 @@ def sheet(out: Path, seed: int) -> None:
     images.save_png(images.contact_sheet(tiles, columns=10, title="The types of parts"), out)
     click.echo(f"wrote {out}", err=True)
 
+
+for command in (starter, compile_starter, evaluate_starter):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()
