@@ -132,7 +132,7 @@ def index(
     run_options = RunOptions(model, batch_size, workers, exact, sync, retry_failed)
     with _quiet_libraries(), _interrupts() as stopped, _progress(quiet=quiet) as on_progress:
         done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
-    if done.model == STARTER and not opened.name.startswith(str(files("clipsearch.demo"))):
+    if done.model == STARTER and not source.resolve().is_relative_to(str(files("clipsearch.demo"))):
         click.echo(_STARTER_NOTE, err=True)
     if report is not None:
         write_json(report, done.record())

@@ -12,11 +12,12 @@ from clipsearch.cli.demo import data_folder
 from clipsearch.demo.captions import captions
 from clipsearch.demo.catalogue import make_catalogue, parts, to_csv
 from clipsearch.demo.combinations import combinations
-from clipsearch.demo.looks import FINISH_JA, GROUPS, MATERIAL_JA, SURFACES
+from clipsearch.demo.looks import SURFACES
 from clipsearch.demo.parts import TYPES
 from clipsearch.demo.render import Camera, trace
 from clipsearch.demo.training_set import Plan, render_training_set
 from clipsearch.demo.words import NAMES
+from clipsearch.demo.words.materials import FINISH_JA, GROUPS, MATERIAL_JA
 
 ROWS = parts()
 

@@ -167,7 +167,22 @@ def test_shards_read_as_one_set_of_pairs(tmp_path: Path) -> None:
     rows = pairs.pictures.rows(np.array([7, 0, 4, 5]))
     first, second = (np.load(tmp_path / f"{name}.npy") for name in ("00000", "00001"))
     np.testing.assert_array_equal(rows, [second[2], first[0], first[4], second[0]])
-    assert pairs.captions[5][1] == shapes(3, seed=1, side=128).captions[0][1]
+    english, japanese = pairs.captions[5]
+    told = shapes(3, seed=1, side=128).captions[0]
+    assert (english[:2], japanese[:2]) == told
+
+
+def test_a_size_at_the_end_of_a_description_is_something_the_model_has_read(tmp_path: Path) -> None:
+    write_shard(tmp_path, "00000", 40, seed=0)
+    pairs = read_pairs(tmp_path)
+    sized = [(english[2:], japanese[2:]) for english, japanese in pairs.captions]
+    assert all(len(english) == len(japanese) == 2 for english, japanese in sized)
+    for (full, *_), (english, japanese) in zip((row[0] for row in pairs.captions), sized, strict=True):
+        assert english[0].startswith(f"{full}, ")
+        assert japanese[0].split(" ", 1)[1] == english[0].removeprefix(f"{full}, ").replace(" x ", "×")
+    kinds = "".join(text for english, _ in sized for text in english)
+    assert all(sign in kinds for sign in ("M1", " x ", '"', "Ø", " mm"))
+    assert read_pairs(tmp_path).captions == pairs.captions
 
 
 def test_a_folder_without_shards_and_a_damaged_shard_are_refused(tmp_path: Path) -> None:

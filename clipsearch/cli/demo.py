@@ -15,6 +15,7 @@ import click
 
 from clipsearch.cli import output
 from clipsearch.cli.options import settings_from
+from clipsearch.errors import ModelMismatch
 
 if TYPE_CHECKING:
     from clipsearch.search import Searcher
@@ -81,10 +82,21 @@ def _index(ctx: click.Context) -> None:
     assert index is not None
     arguments = ["--image-column", "image", "--image-column", "image_2", "--id-column", "part_no"]
     arguments = [str(catalogue), *arguments, "--model", MODEL, "--collection", COLLECTION]
+    hidden = ["--source-name", "clipsearch-demo"]  # the same records, wherever clipsearch is installed
     shown = ["parts.csv", *arguments[1:]]
     click.echo(f"$ clipsearch index {' '.join(map(shlex.quote, shown))}")
-    with index.make_context("index", arguments, parent=ctx) as inner:
-        index.invoke(inner)
+    try:
+        _invoke(ctx, index, [*arguments, *hidden])
+    except ModelMismatch:  # made by an earlier version's starter: nothing of the user's is in it
+        from clipsearch.store import delete_collection
+
+        delete_collection(COLLECTION, settings_from())
+        _invoke(ctx, index, [*arguments, *hidden])
+
+
+def _invoke(ctx: click.Context, command: click.Command, arguments: list[str]) -> None:
+    with command.make_context("index", arguments, parent=ctx) as inner:
+        command.invoke(inner)
 
 
 def _search_all() -> list[tuple[Example, Page]]:

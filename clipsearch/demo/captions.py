@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from numpy.random import Generator
 
-from clipsearch.demo.looks import FINISH_JA, MATERIAL_JA, SURFACES, Surface
+from clipsearch.demo.looks import SURFACES, Surface
 from clipsearch.demo.parts import Facts
 from clipsearch.demo.words import NAMES
+from clipsearch.demo.words.materials import FINISH_JA, MATERIAL_JA
 
 
 def description(key: str, surface: str, facts: Facts, size: str = "") -> tuple[str, str]:

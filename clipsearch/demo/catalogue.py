@@ -14,10 +14,11 @@ from numpy.random import Generator
 
 from clipsearch.demo.captions import description
 from clipsearch.demo.combinations import combinations
-from clipsearch.demo.looks import FINISH_JA, SURFACES
+from clipsearch.demo.looks import SURFACES
 from clipsearch.demo.parts import TYPES, Facts
 from clipsearch.demo.studio import develop, photograph
 from clipsearch.demo.words import NAMES
+from clipsearch.demo.words.materials import FINISH_JA
 
 SEED = 20_310  # no seed of a training set
 PARTS = 600

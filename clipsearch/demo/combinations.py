@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from clipsearch.demo.looks import GROUPS
 from clipsearch.demo.parts import TYPES
 from clipsearch.demo.words import NAMES
+from clipsearch.demo.words.materials import GROUPS
 
 Split = Literal["train", "val", "test"]
 
