@@ -7,10 +7,11 @@ A shard is NAME.npy, uint8 (N, 128, 128, 3), and NAME.jsonl with a line a pictur
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -72,4 +73,22 @@ def read_pairs(folder: Path) -> Pairs:
 
 
 def _captions(line: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(line[language]) for language in LANGUAGES)
+    """Each language's captions, and twice the full description with a size at its end.
+
+    A catalogue's descriptions end in a size that no picture shows; a model that has read sizes beside
+    every kind of part learns to look past them.
+    """
+    rng = Random(line["group"] + line["en"][-1])
+    sizes = [rng.choice(_SIZES)(rng) for _ in range(2)]
+    english = [f"{line['en'][0]}, {size}" for size in sizes]
+    japanese = [f"{line['ja'][0]} {size.replace(' x ', '×')}" for size in sizes]
+    return (*line["en"], *english), (*line["ja"], *japanese)
+
+
+_SIZES: tuple[Callable[[Random], str], ...] = (
+    lambda rng: f"M{rng.choice((3, 4, 5, 6, 8, 10, 12, 16))}",
+    lambda rng: f"M{rng.choice((3, 4, 5, 6, 8, 10, 12, 16))} x {rng.randrange(6, 160)}",
+    lambda rng: f'{rng.choice(("1/4", "3/8", "1/2", "3/4", "1", "1 1/4", "2"))}"',
+    lambda rng: f"Ø{rng.randrange(5, 130)}",
+    lambda rng: f"{rng.randrange(5, 130)} mm",
+)
