@@ -72,7 +72,7 @@ def search(
     clipsearch search "bracket -holes"                    away from a word
     clipsearch search ./photo.jpg                         pictures like this one
     clipsearch search "in red + ./photo.jpg"              like this one, and red
-    clipsearch search HX-M8x40-A2                         a part number, typed exactly, comes first
+    clipsearch search HX-M12x25-MS                         a part number, typed exactly, comes first
     clipsearch search gear --filter material=brass --filter "teeth>=24"
     clipsearch search gear --paths -0 | xargs -0 ls -l
 
