@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clipsearch import query as query_language
 from clipsearch.errors import ModelMismatch, QueryError, SourceError
 from clipsearch.settings import Settings
-from clipsearch.types import Filter, Fingerprint, Hit, Match, Page, Query, Term
+from clipsearch.types import Filter, Fingerprint, Hit, Match, Or, Page, Query, Term
 
 if TYPE_CHECKING:
     from clipsearch.encoder import Encoder
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_LIMIT = 10_000
 MAX_OFFSET = 1_000_000
+_MAX_VIEWS = 100  # pictures of one record
 
 
 class Searcher:
@@ -61,13 +62,11 @@ class Searcher:
         query = self._query(text, image, filter)
         if not query.terms:
             return self._browse(query, top, offset)
-        exact = self._exact(query)
         vector = self._vector(query.terms)
+        exact = self._exact(query, vector)
         near = self.store.search(vector, limit=offset + top + 1 + len(exact), filter=query.filter)
         first = {hit.id for hit in exact}
-        scores = {hit.id: hit for hit in near}
-        ranked = [_with_why(hit, scores.get(hit.id)) for hit in exact]
-        ranked += [hit for hit in near if hit.id not in first]
+        ranked = exact + [hit for hit in near if hit.id not in first]
         page = tuple(ranked[offset : offset + top])
         return Page(page, offset, top, has_more=len(ranked) > offset + top, query=query)
 
@@ -109,22 +108,16 @@ class Searcher:
             vectors |= dict(zip(images, self.encoder.encode_images(paths), strict=True))
         return combine([(vectors[term], term.weight) for term in terms])
 
-    def _exact(self, query: Query) -> list[Hit]:
+    def _exact(self, query: Query, vector: NDArray[np.float32]) -> list[Hit]:
         """The record whose key was typed exactly: all its pictures, in order of key."""
         if query.record_id is None:
             return []
-        for field in ("_key", "_group"):
-            found = self._matching(field, query.record_id, query.filter)
-            if found:
-                return found
-        return []
-
-    def _matching(self, field: str, value: str, condition: Filter | None) -> list[Hit]:
-        both = query_language.all_of([Match(field, (value,)), *_conditions(condition)])
-        for batch in self.store.scroll(filter=both, batch_size=100):
-            points = sorted(batch, key=lambda point: str(point.payload.get("_key", "")))
-            return [Hit(point.id, 0.0, point.payload, {"exact key": 1.0}) for point in points]
-        return []
+        named = Or((Match("_key", (query.record_id,)), Match("_group", (query.record_id,))))
+        both = query_language.all_of([named, *_conditions(query.filter)])
+        found = self.store.search(vector, limit=_MAX_VIEWS, filter=both)
+        return [
+            replace(hit, why={"exact key": 1.0, **hit.why}) for hit in sorted(found, key=lambda hit: hit.key)
+        ]
 
     def _browse(self, query: Query, top: int, offset: int) -> Page:
         hits: list[Hit] = []
@@ -148,9 +141,7 @@ class Searcher:
         self.close()
 
 
-def open(
-    collection: str | None = None, *, settings: Settings | None = None, **options: Any
-) -> Searcher:
+def open(collection: str | None = None, *, settings: Settings | None = None, **options: Any) -> Searcher:
     """A Searcher over `collection` (default: the settings'), with the model that made it.
 
     options: any of Settings' fields (data, url, device, …). Raises CollectionNotFound,
@@ -218,10 +209,3 @@ def _picture(term: Term) -> Path:
 
 def _conditions(condition: Filter | None) -> list[Filter]:
     return [] if condition is None else [condition]
-
-
-def _with_why(hit: Hit, near: Hit | None) -> Hit:
-    """An exactly named record, with its cosine where the vector search met it too."""
-    if near is None:
-        return hit
-    return replace(hit, score=near.score, why={**hit.why, **near.why})

@@ -14,6 +14,8 @@ import click
 from clipsearch.types import Hit, Page, PayloadValue
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from clipsearch.models import ModelCard
 
 _NAME_FIELDS = ("name", "title", "caption", "label", "description")
@@ -89,14 +91,14 @@ def print_table(page: Page) -> None:
     table.add_column("score", justify="right")
     table.add_column("key", no_wrap=True, overflow="ellipsis", max_width=40)
     table.add_column("what it is", overflow="fold", ratio=1)
-    table.add_column("picture", overflow="fold", style="dim")
+    table.add_column("picture", no_wrap=True, overflow="ellipsis", style="dim")
     for rank, hit in enumerate(page, start=page.offset + 1):
         score = "exact" if "exact key" in hit.why else ("–" if "filter" in hit.why else f"{hit.score:.3f}")
         what = Text(name_of(hit))
         details = details_of(hit)
         if details:
             what.append(f"  {details}", style="dim")
-        table.add_row(str(rank), score, Text(hit.key), what, _short(hit.path))
+        table.add_row(str(rank), score, Text(hit.key), what, _link(hit.path))
     width = None if sys.stdout.isatty() else 120
     Console(width=width, highlight=False, soft_wrap=False).print(table)
 
@@ -124,14 +126,13 @@ def details_of(hit: Hit) -> str:
     return " · ".join(parts) if name else ""
 
 
-def _short(path: str) -> str:
-    """A path as short as it still opens from here."""
-    try:
-        relative = Path(path).relative_to(Path.cwd())
-    except (ValueError, OSError):
-        home = str(Path.home())
-        return "~" + path[len(home) :] if path.startswith(home + "/") else path
-    return str(relative)
+def _link(path: str) -> Text:
+    """The picture's folder and name, as a link that terminals open; --paths prints whole paths."""
+    from rich.text import Text
+
+    parts = Path(path).parts
+    shown = path if len(parts) <= 3 else str(Path("…", *parts[-2:]))
+    return Text(shown, style=f"link {Path(path).as_uri()}" if Path(path).is_absolute() else "")
 
 
 def _forced_colour() -> bool:
