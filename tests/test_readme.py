@@ -59,3 +59,12 @@ def test_the_changelog_names_only_commands_that_exist() -> None:
     context = click.Context(cli)
     for name in re.findall(r"`clipsearch (\w+)", changelog):
         assert cli.get_command(context, name) is not None, name
+
+
+def test_the_models_in_the_readme_are_those_of_the_table() -> None:
+    from clipsearch.models import CARDS
+
+    for card in CARDS:
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{card.name}`"))
+        figures = [f"{x:.1f}" for x in (card.imagenet, card.coco) if x is not None]
+        assert all(figure in row for figure in (str(card.dim), card.licence, *figures)), row

@@ -158,7 +158,8 @@ def translated(collection: str, doing: str) -> Iterator[None]:
 def _next_step(text: str) -> str:
     if "No space left" in text or "os error 28" in text:
         return "the disk is full: free some space and run the same command again, nothing stored is lost"
-    if "Permission denied" in text or "Read-only file system" in text:
+    unwritable = ("Permission denied", "Read-only file system", "[Errno 2]", "Not a directory")
+    if any(words in text for words in unwritable):
         return "the folder cannot be written: mend its permissions, or set CLIPSEARCH_DATA to another one"
     if "not initialized" in text:
         return "it was closed: open it again"
