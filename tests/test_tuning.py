@@ -341,7 +341,9 @@ class NoTokenizer:
         (Path(folder) / "tokenizer.json").write_text("{}")
 
 
-def test_a_half_precision_folder_loads_as_float32_with_nearly_the_same_vectors(tmp_path: Path) -> None:
+def test_a_half_precision_folder_loads_as_float32_with_nearly_the_same_vectors(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from transformers import CLIPModel
 
     model = tiny_model().eval()
@@ -352,6 +354,7 @@ def test_a_half_precision_folder_loads_as_float32_with_nearly_the_same_vectors(t
     save_folder(
         folder, model, tokenizer=NoTokenizer(), preprocessor={"do_resize": True}, run=run_facts, half=True
     )
+    assert capfd.readouterr() == ("", "")
     loaded = CLIPModel.from_pretrained(folder)
     assert loaded.dtype == torch.float32
     pixels = scaled(on_device(shapes(4).pictures.rows(np.arange(4)), "cpu"), PREPROCESSING)
@@ -360,6 +363,7 @@ def test_a_half_precision_folder_loads_as_float32_with_nearly_the_same_vectors(t
     assert cosines.min() > 0.9999
     assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == run_facts
     assert (folder / "notes.txt").read_text() == "mine"
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     n_parameters = sum(p.numel() for p in model.parameters())
     assert (folder / "model.safetensors").stat().st_size < 2 * n_parameters + 30_000
     assert [p.name for p in tmp_path.iterdir()] == ["tuned"]  # no draft is left

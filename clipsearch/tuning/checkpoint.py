@@ -9,7 +9,8 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,16 @@ def save_folder(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         draft = Path(name)
-        model.save_pretrained(draft, max_shard_size="100GB")
+        with _no_progress_bar():
+            model.save_pretrained(draft, max_shard_size="100GB")
         tokenizer.save_pretrained(draft)
         write_json(draft / "preprocessor_config.json", preprocessor)
         write_json(draft / "run.json", run)
         if half:
             _halve(draft / "model.safetensors")
+        readable = (draft / "run.json").stat().st_mode  # safetensors makes files for the owner alone
         for path in sorted(draft.iterdir(), key=lambda p: p.suffix == ".safetensors"):
+            path.chmod(readable)
             path.replace(folder / path.name)
 
 
@@ -84,6 +88,20 @@ def versions() -> dict[str, str]:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write readable JSON in UTF-8, with a line's end at the end."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers draws one while it writes; a library has none."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _halve(path: Path) -> None:

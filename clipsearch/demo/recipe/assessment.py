@@ -1,7 +1,8 @@
 """The starter's held-out retrieval on the bundled catalogue, with intervals. Trains nothing.
 
-A query is the full description of a part whose attribute combination was never trained on; relevant are
-that part's own pictures. All goes through the encoder that search uses.
+A query is the full description of a part whose attribute combination was never trained on. Right are the
+part's own two pictures ("part"); or, because no picture shows a size, the pictures of every part whose
+description differs in nothing but the size ("look"). All goes through the encoder that search uses.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +31,12 @@ PICTURES = ("image", "image_2")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the report. gallery says among which pictures; metric is hit@k, recall@k or mrr."""
+    """One figure. right is what counts as found: "part" or "look"; gallery says among which pictures."""
 
     language: str
     gallery: str
-    metric: str
+    right: str
+    metric: str  # hit@k: any right picture among the first k; recall@k: the share of them; mrr
     value: Interval
 
 
@@ -43,6 +46,7 @@ class Assessment:
 
     model: str
     n_parts: int
+    n_looks: int
     n_pictures: int
     n_gallery_all: int
     rows: tuple[Row, ...]
@@ -58,44 +62,53 @@ def assess(encoder: Encoder, catalogue: Path, *, split: str = "test", seed: int 
     mine = [i for i, part in enumerate(parts) if part["split"] == split]
     if not mine:
         raise TableError(f"{catalogue} has no part of the split {split!r}; render the catalogue again")
-    owners = np.array([i for i in range(len(parts)) for _ in PICTURES])
+    owners = np.repeat(np.arange(len(parts)), len(PICTURES))  # of each picture
     paths = [catalogue.parent / part[column] for part in parts for column in PICTURES]
     pictures = encoder.encode_images(paths)
+    looks = np.array([part["description"].removesuffix(f", {part['size']}") for part in parts])
+    right = {
+        "part": np.array(mine)[:, None] == owners[None, :],
+        "look": looks[mine][:, None] == looks[owners][None, :],
+    }
+    galleries = {"held-out parts": np.isin(owners, mine), "whole catalogue": np.ones(len(owners), bool)}
     rows: list[Row] = []
     for language, column in QUERIES.items():
-        texts = encoder.encode_texts([parts[i][column] for i in mine])
-        scores = texts @ pictures.T  # (parts of the split, all pictures)
-        relevant = np.array(mine)[:, None] == owners[None, :]
-        held_out = np.isin(owners, mine)
-        rows += _rows(language, "held-out parts", scores[:, held_out], relevant[:, held_out], seed)
-        rows += _rows(language, "whole catalogue", scores, relevant, seed)
-    n_pictures = len(mine) * len(PICTURES)
-    return Assessment(encoder.fingerprint.model, len(mine), n_pictures, len(paths), tuple(rows))
+        scores = encoder.encode_texts([parts[i][column] for i in mine]) @ pictures.T  # (mine, pictures)
+        for gallery, among in galleries.items():
+            for name, relevant in right.items():
+                figures = _figures(scores[:, among], relevant[:, among], seed)
+                rows += [Row(language, gallery, name, metric, value) for metric, value in figures.items()]
+    n_looks = len(set(looks[mine].tolist()))
+    return Assessment(
+        encoder.fingerprint.model, len(mine), n_looks, len(mine) * len(PICTURES), len(paths), tuple(rows)
+    )
 
 
 def as_text(found: Assessment) -> str:
     """The report as a table for people."""
-    lines = [
-        f"{found.model}: {found.n_parts} held-out parts by their full description; a hit is one of the "
-        "part's own two pictures",
-        f"{'':10} {'gallery':26} " + " ".join(f"{f'Recall@{k}':>22}" for k in CUTOFFS),
-    ]
     sizes = {"held-out parts": found.n_pictures, "whole catalogue": found.n_gallery_all}
-    for language in QUERIES:
-        for gallery, size in sizes.items():
-            mine = {r.metric: r.value for r in found.rows if (r.language, r.gallery) == (language, gallery)}
-            cells = " ".join(f"{_cell(mine[f'hit@{k}']):>22}" for k in CUTOFFS)
-            lines.append(f"{language:10} {f'{gallery} ({size})':26} {cells}")
-    return "\n".join([*lines, "95 % bootstrap intervals by part"])
+    lines = [
+        f"{found.model}: {found.n_parts} held-out parts ({found.n_looks} looks) by their full description",
+        f"{'':9} {'found among':24} {'right':5} " + " ".join(f"{f'Recall@{k}':>20}" for k in CUTOFFS),
+    ]
+    values = {(r.language, r.gallery, r.right, r.metric): r.value for r in found.rows}
+    for language, (gallery, size), right in product(QUERIES, sizes.items(), ("part", "look")):
+        cells = " ".join(f"{_cell(values[language, gallery, right, f'hit@{k}']):>20}" for k in CUTOFFS)
+        lines.append(f"{language:9} {f'{gallery} ({size})':24} {right:5} {cells}")
+    return "\n".join(
+        [
+            *lines,
+            "Share of descriptions with a right picture among the first k; 95 % bootstrap intervals by part.",
+            "part: the part's own two pictures; look: of any part that differs in nothing but its size.",
+        ]
+    )
 
 
-def _rows(
-    language: str, gallery: str, scores: NDArray[np.float32], relevant: NDArray[np.bool_], seed: int
-) -> list[Row]:
+def _figures(scores: NDArray[np.float32], relevant: NDArray[np.bool_], seed: int) -> dict[str, Interval]:
     values = {f"hit@{k}": hit_at(scores, relevant, k) for k in CUTOFFS}
     values |= {f"recall@{k}": recall_at(scores, relevant, k) for k in CUTOFFS}
     values["mrr"] = reciprocal_rank(scores, relevant)
-    return [Row(language, gallery, name, bootstrap_mean(v, seed=seed)) for name, v in values.items()]
+    return {name: bootstrap_mean(value, seed=seed) for name, value in values.items()}
 
 
 def _cell(value: Interval) -> str:
@@ -103,7 +116,7 @@ def _cell(value: Interval) -> str:
 
 
 def _read(catalogue: Path) -> Sequence[dict[str, str]]:
-    needed = ("split", *QUERIES.values(), *PICTURES)
+    needed = ("split", "size", *QUERIES.values(), *PICTURES)
     try:
         with catalogue.open(encoding="utf-8", newline="") as file:
             parts = list(csv.DictReader(file))
