@@ -16,7 +16,7 @@ from pathlib import Path
 
 import clipsearch
 
-QUERIES = ("brass hex bolt", "黒い歯車", "flange -brass", "gear with 24 teeth", "ステンレス ワッシャー")
+QUERIES = ("brass hex bolt", "青い蝶ナット", "flange -brass", "gear with 24 teeth", "ステンレス ワッシャー")
 CLI = str(Path(sys.executable).parent / "clipsearch")
 
 

@@ -124,7 +124,7 @@ def examples() -> list[Example]:
     bolt = next(part for part in reversed(parts) if part["shape"] == "hex bolt")
     return [
         Example("Words", "brass hex bolt"),
-        Example("Words, in Japanese", "黒い歯車"),
+        Example("Words, in Japanese", "青い蝶ナット"),
         Example("A photo", image=folder / spring["image_2"]),
         Example("Words minus words", "flange -brass"),
         Example("A part number", bolt["part_no"]),
@@ -142,7 +142,10 @@ def _write_sheet(pages: Sequence[tuple[Example, Page]], sheet: Path) -> None:
 
     tiles: list[tuple[Path, str]] = []
     for example, page in pages:
-        asked = example.words or f"photo {example.image.name if example.image else ''}"
+        asked = (
+            example.words if example.words.isascii() else example.shows
+        )  # few systems have a Japanese font
+        asked = asked or f"photo {example.image.name if example.image else ''}"
         asked = " ".join([asked, *example.filters])
         tiles += [
             (Path(hit.path), f"{asked}  #{rank}" if rank == 1 else hit.key)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clipsearch.models import ModelCard
 
 _NAME_FIELDS = ("name", "title", "caption", "label", "description")
-_MAX_DETAILS = 60
+_MAX_DETAILS = 40
 
 
 def hit_record(hit: Hit, rank: int) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def print_table(page: Page) -> None:
     table.add_column("#", justify="right")
     table.add_column("score", justify="right")
     table.add_column("key", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("what it is", overflow="fold", ratio=1)
+    table.add_column("what it is", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("picture", no_wrap=True, overflow="ellipsis", style="dim")
     for rank, hit in enumerate(page, start=page.offset + 1):
         score = "exact" if "exact key" in hit.why else ("–" if "filter" in hit.why else f"{hit.score:.3f}")

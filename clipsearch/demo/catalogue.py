@@ -16,18 +16,15 @@ from clipsearch.demo.captions import description
 from clipsearch.demo.combinations import combinations
 from clipsearch.demo.looks import SURFACES
 from clipsearch.demo.parts import TYPES, Facts
+from clipsearch.demo.sizes import Size, draw_size
 from clipsearch.demo.studio import develop, photograph
 from clipsearch.demo.words import NAMES
-from clipsearch.demo.words.materials import FINISH_JA
+from clipsearch.demo.words.materials import FINISH_JA, MATERIAL_JA
 
 SEED = 20_310  # no seed of a training set
 PARTS = 600
 SIZE = 200  # pixels
 QUALITY = 76  # of the JPEGs: 1,200 of them stay under 6 MB
-_DIAMETERS = (3, 4, 5, 6, 8, 10, 12, 16)
-_LENGTHS = (6, 8, 10, 12, 16, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 140, 160)
-_SIZES = (16, 20, 25, 32, 40, 50, 63, 80, 100, 125)
-_PIPES = (('1/4"', 8), ('3/8"', 10), ('1/2"', 15), ('3/4"', 20), ('1"', 25), ('1 1/4"', 32), ('2"', 50))
 _BASE_PRICE = {
     "fasteners": 0.25,
     "power transmission": 6.5,
@@ -55,7 +52,7 @@ class Part:
     finish: str
     size: str
     length_mm: int | None
-    diameter_mm: int
+    diameter_mm: int | None
     holes: int | None
     teeth: int | None
     price: float
@@ -102,7 +99,7 @@ def to_csv(rows: list[Part]) -> str:
 
 
 def _numbered() -> list[tuple[_Draft, Part]]:
-    """Drafts with their parts; a part number that is taken gets a further letter."""
+    """Drafts with their parts."""
     taken: set[str] = set()
     rows = []
     for draft in _drafts():
@@ -141,60 +138,43 @@ def _stream(draft: _Draft) -> Generator:
 
 def _part(draft: _Draft, facts: Facts, rng: Generator, taken: set[str]) -> Part:
     name, made = NAMES[draft.key], SURFACES[draft.surface]
-    size, code, diameter, length = _size(draft.key, facts, rng)
-    full = description(draft.key, draft.surface, facts, size)
-    number = f"{name.code}-{code}-{made.code}"
-    unique = next(n for n in (number, *(f"{number}{c}" for c in "BCDEFGHJKLMNP")) if n not in taken)
-    volume = diameter * (length or 8) / 320
-    price = _BASE_PRICE[name.family] * made.price * (0.45 + volume**0.7) * float(rng.uniform(0.9, 1.1))
+    number, size = _number(draft, facts, rng, taken)
+    english, japanese = description(draft.key, draft.surface, facts, size.text)
+    price = _BASE_PRICE[name.family] * made.price * (0.45 + size.bulk**0.7) * float(rng.uniform(0.9, 1.1))
     finish = "" if made.finish == "plain" else f", {made.finish}"
     finish_ja = "" if made.finish == "plain" else f" {FINISH_JA[made.finish]}"
     return Part(
-        part_no=unique,
+        part_no=number,
         name=f"{name.english[0].upper()}{name.english[1:]}, {made.material}{finish}",
-        name_ja=f"{name.japanese}{finish_ja}",
-        description=full[0],
-        description_ja=full[1],
+        name_ja=f"{name.japanese} {MATERIAL_JA[made.material]}{finish_ja}",
+        description=english,
+        description_ja=japanese,
         family=name.family,
         shape=name.shape,
         head=name.head,
         drive=name.drive,
         material=made.material,
         finish=made.finish,
-        size=size,
-        length_mm=length,
-        diameter_mm=diameter,
+        size=size.text,
+        length_mm=size.length_mm,
+        diameter_mm=size.diameter_mm,
         holes=int(facts["holes"]) if facts.get("holes") else None,
         teeth=int(facts["teeth"]) if facts.get("teeth") else None,
         price=round(price, 2),
-        image=f"images/{unique}_1.jpg",
-        image_2=f"images/{unique}_2.jpg",
+        image=f"images/{number}_1.jpg",
+        image_2=f"images/{number}_2.jpg",
         split=draft.split,
     )
 
 
-def _size(key: str, facts: Facts, rng: Generator) -> tuple[str, str, int, int | None]:
-    """A plausible size for the drawn proportions: text, its part number code, diameter, length in mm."""
-    family = NAMES[key].family
-    if family == "pipe fittings":
-        text, diameter = _PIPES[int(rng.integers(len(_PIPES)))]
-        return text, str(diameter), diameter, None
-    if family == "fasteners":
-        diameter = int(rng.choice(_DIAMETERS))
-        if "length" not in facts:
-            return f"M{diameter}", f"M{diameter}", diameter, None
-        wanted = diameter * float(facts["length"]) / 0.5  # shanks are modelled half a unit thick
-        length = min(_LENGTHS, key=lambda mm: abs(mm - wanted))
-        return f"M{diameter} x {length}", f"M{diameter}x{length}", diameter, length
-    diameter = int(rng.choice(_SIZES))
-    if facts.get("teeth"):
-        return f"Ø{diameter}", f"Z{facts['teeth']}-{diameter}", diameter, None
-    return (
-        f"Ø{diameter}" if family == "power transmission" else f"{diameter} mm",
-        str(diameter),
-        diameter,
-        None,
-    )
+def _number(draft: _Draft, facts: Facts, rng: Generator, taken: set[str]) -> tuple[str, Size]:
+    """A part number that no part has yet, and the size in it: where one is taken, another size is drawn."""
+    for _ in range(100):
+        size = draw_size(draft.key, facts, rng)
+        number = f"{NAMES[draft.key].code}-{size.code}-{SURFACES[draft.surface].code}"
+        if number not in taken:
+            return number, size
+    raise ValueError(f"{draft.key} in {draft.surface} comes in too few sizes for {PARTS} parts; add some")
 
 
 def _photographed(job: tuple[_Draft, Part, Path]) -> None:

@@ -57,7 +57,7 @@ MACHINE_PARTS: Mapping[str, Name] = {
         "worm",
         ("worm gear shaft", "worm screw"),
         "ウォーム",
-        ("ウォームギア", "ねじ歯車"),
+        ("ウォームギア", "ウォーム軸"),
     ),
     "rack": Name(
         "gear rack",
