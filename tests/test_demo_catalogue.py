@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from clipsearch.demo.captions import captions
 from clipsearch.demo.catalogue import make_catalogue, parts, to_csv
 from clipsearch.demo.combinations import combinations
 from clipsearch.demo.looks import SURFACES
-from clipsearch.demo.parts import TYPES
+from clipsearch.demo.parts import TYPES, Facts
 from clipsearch.demo.render import Camera, trace
 from clipsearch.demo.training_set import Plan, render_training_set
 from clipsearch.demo.words import NAMES
@@ -90,7 +92,7 @@ def test_every_type_is_seen_whole_and_in_the_middle(key: str) -> None:
 
 
 def test_captions_say_everything_first_and_then_less_in_both_languages() -> None:
-    facts = {"holes": 4, "teeth": 24}
+    facts: Facts = {"holes": 4, "teeth": 24}
     english, japanese = captions("spur gear", "brass polished", facts, np.random.default_rng(0))
     assert english[0] == "Polished brass spur gear with 4 holes and 24 teeth"
     assert japanese[0] == "研磨真鍮製平歯車 4穴 歯数24"
@@ -98,6 +100,29 @@ def test_captions_say_everything_first_and_then_less_in_both_languages() -> None
     assert len(set(english)) > 4
     assert all(text.isascii() for text in english)
     assert not any(text.isascii() for text in japanese)
+
+
+def test_sizes_are_measured_as_each_kind_of_part_is() -> None:
+    by_shape = {row.shape: row for row in ROWS}
+    patterns = {
+        "hex bolt": r"M\d+ x \d+",
+        "dowel pin": r"Ø\d+ x \d+",
+        "compression spring": r"Ø\d+ x \d+",
+        "flat washer": r"M\d+",
+        "spur gear": r"Ø\d+",
+        "angle bracket": r"\d+ x \d+ mm",
+        "gear rack": r"\d+ mm",
+        "pipe tee": r'[\d /]+"',
+    }
+    for shape, pattern in patterns.items():
+        row = by_shape[shape]
+        assert re.fullmatch(pattern, row.size), row
+        assert row.description.endswith(f", {row.size}")
+        assert (row.diameter_mm is None) == (shape in {"angle bracket", "gear rack"})
+        assert (row.length_mm is None) == (" x " not in row.size and "mm" not in row.size)
+    assert len({row.description for row in ROWS}) == len(ROWS)
+    assert len({row.description_ja for row in ROWS}) == len(ROWS)
+    assert all(0.05 <= row.price <= 100 for row in ROWS)
 
 
 def test_every_word_has_its_translation() -> None:
@@ -117,6 +142,25 @@ def test_a_training_set_is_the_same_from_the_same_seed_and_shows_only_training_p
     for row in rows:
         key, surface, *_ = row["group"].split("|")
         assert combinations()[key][surface] == "train"
+
+
+def test_the_commands_tell_how_all_is_made_and_a_short_shard_is_written(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from clipsearch.demo.__main__ import main
+
+    runner = CliRunner()
+    for name, command in main.commands.items():
+        shown = runner.invoke(main, [name, "--help"])
+        assert shown.exit_code == 0
+        assert f"python -m clipsearch.demo {name}" in shown.output
+        assert all(option.help for option in command.params if isinstance(option, click.Option))
+    made = runner.invoke(
+        main, ["training-set", "--split", "val", "--count", "2", "--seed", "11", "--out", str(tmp_path)]
+    )
+    assert made.exit_code == 0, made.output
+    assert np.load(tmp_path / "00000.npy").shape == (2, 128, 128, 3)
+    assert len((tmp_path / "00000.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_the_catalogue_reads_as_a_table_with_typed_columns() -> None:

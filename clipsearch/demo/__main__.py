@@ -1,4 +1,10 @@
-"""How the bundled catalogue and starter model are made: `python -m clipsearch.demo --help`."""
+"""How the bundled catalogue and starter model are made: `python -m clipsearch.demo --help`.
+
+parts/ draws a part's shape from a seed, render/ traces and shades it, studio.py places camera and light.
+looks.py and words/ say what surfaces and parts are called, combinations.py which pairs may be trained on.
+catalogue.py writes parts.csv and two pictures of each part, training_set.py the shards that the starter
+model learns from (recipe/); the two draw from different seeds, and only the catalogue shows test pairs.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +32,21 @@ def main() -> None:
     """
 
 
-_JOBS = click.option("--jobs", default=1, show_default=True, help="Processes to render with.")
+_JOBS = click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes to render with."
+)
 
 
 @main.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Folder to write."
+    "--out", type=click.Path(path_type=Path), default=DATA, help="Folder to write. [default: the bundled one]"
 )
 @_JOBS
 def catalogue(out: Path, jobs: int) -> None:
     """Render the catalogue: parts.csv and two pictures of each part.
+
+    Pictures that are there already are kept: a run that was stopped goes on, and to render all anew,
+    delete images/ first.
 
     \b
     python -m clipsearch.demo catalogue --out catalogue --jobs 2
@@ -50,7 +61,9 @@ def catalogue(out: Path, jobs: int) -> None:
 
 
 @main.command()
-@click.option("--count", default=36_000, show_default=True, help="Pictures; shards hold 1,000.")
+@click.option(
+    "--count", type=click.IntRange(1), default=36_000, show_default=True, help="Pictures; shards hold 1,000."
+)
 @click.option("--seed", default=7, show_default=True, help="Of all that is drawn.")
 @click.option(
     "--split", type=click.Choice(["train", "val"]), default="train", show_default=True, help="Which pairs."

@@ -37,12 +37,12 @@ class Plan:
 def render_training_set(
     plan: Plan, *, jobs: int = 1, on_shard: Callable[[int], None] = lambda n: None
 ) -> None:
-    """Write NNNNN.npy, uint8 (1000, 128, 128, 3), and NNNNN.jsonl for each shard that is not there yet.
+    """Write NNNNN.npy, uint8 (N, 128, 128, 3), and NNNNN.jsonl for each shard that is not there yet.
 
     A line of the .jsonl is one picture: {"group": what it shows, "en": captions, "ja": captions}.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    todo = [i for i in range(max(1, plan.count // SHARD)) if not (plan.out / f"{i:05d}.npy").exists()]
+    todo = [i for i in range(-(-plan.count // SHARD)) if not (plan.out / f"{i:05d}.npy").exists()]
     with ProcessPoolExecutor(jobs) as pool:
         for done in pool.map(_render_shard, [plan] * len(todo), todo):
             on_shard(done)
@@ -52,11 +52,11 @@ def _render_shard(plan: Plan, number: int) -> int:
     rng = np.random.default_rng([plan.seed, number])
     pictures: list[NDArray[np.uint8]] = []
     rows: list[dict[str, Any]] = []
-    while len(pictures) < min(SHARD, plan.count):
+    n = min(SHARD, plan.count - number * SHARD)  # the last shard may be short
+    while len(pictures) < n:
         for picture, row in _geometry(plan.split, rng):
             pictures.append(picture)
             rows.append(row)
-    n = min(SHARD, plan.count)
     path = plan.out / f"{number:05d}.npy"
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[:n])
     path.with_suffix(".jsonl").write_text(text, encoding="utf-8")
