@@ -81,26 +81,34 @@ def print_page(page: Page) -> None:
 
 
 def print_table(page: Page) -> None:
-    """The page as a table, whatever stdout is."""
+    """The page as a table, whatever stdout is; a narrow terminal leaves out the picture's name."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
+    key = min(26, max((len(hit.key) for hit in page), default=3))
+    picture = (
+        min(32, max((len(Path(hit.path).name) for hit in page), default=7)) if console.width >= 100 else 0
+    )
+    what = console.width - sum(width + 2 for width in (3, 5, key, picture) if width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("#", justify="right")
-    table.add_column("score", justify="right")
-    table.add_column("key", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("what it is", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("picture", no_wrap=True, overflow="ellipsis", style="dim")
+    for header, width in (("#", 3), ("score", 5), ("key", key), ("what it is", what), ("picture", picture)):
+        if width:
+            justify: Literal["left", "right"] = "right" if header in ("#", "score") else "left"
+            style = "dim" if header == "picture" else ""
+            table.add_column(
+                header, justify=justify, width=width, no_wrap=True, overflow="ellipsis", style=style
+            )
     for rank, hit in enumerate(page, start=page.offset + 1):
         score = "exact" if "exact key" in hit.why else ("–" if "filter" in hit.why else f"{hit.score:.3f}")
-        what = Text(name_of(hit))
+        name = Text(name_of(hit))
         details = details_of(hit)
         if details:
-            what.append(f"  {details}", style="dim")
-        table.add_row(str(rank), score, Text(hit.key), what, _link(hit.path))
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width, highlight=False, soft_wrap=False).print(table)
+            name.append(f"  {details}", style="dim")
+        cells: list[str | Text] = [str(rank), score, _link(hit.key, hit.path), name, _link(Path(hit.path).name, hit.path)]
+        table.add_row(*cells[: len(table.columns)])
+    console.print(table)
 
 
 def name_of(hit: Hit) -> str:
@@ -126,12 +134,10 @@ def details_of(hit: Hit) -> str:
     return " · ".join(parts) if name else ""
 
 
-def _link(path: str) -> Text:
-    """The picture's folder and name, as a link that terminals open; --paths prints whole paths."""
+def _link(shown: str, path: str) -> Text:
+    """Text that terminals make a link to the picture; --paths prints whole paths."""
     from rich.text import Text
 
-    parts = Path(path).parts
-    shown = path if len(parts) <= 3 else str(Path("…", *parts[-2:]))
     return Text(shown, style=f"link {Path(path).as_uri()}" if Path(path).is_absolute() else "")
 
 
