@@ -106,7 +106,8 @@ def print_table(page: Page) -> None:
         details = details_of(hit)
         if details:
             name.append(f"  {details}", style="dim")
-        cells: list[str | Text] = [str(rank), score, _link(hit.key, hit.path), name, _link(Path(hit.path).name, hit.path)]
+        cells: list[str | Text] = [str(rank), score, _link(hit.key, hit.path), name]
+        cells.append(_link(Path(hit.path).name, hit.path))
         table.add_row(*cells[: len(table.columns)])
     console.print(table)
 

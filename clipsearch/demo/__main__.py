@@ -26,8 +26,8 @@ def main() -> None:
     python -m clipsearch.demo sheet --out sheet.png                 one tile for each type of part
     python -m clipsearch.demo catalogue --out catalogue --jobs 2    parts.csv and 1,200 pictures
     python -m clipsearch.demo training-set --count 36000 --out train128 --jobs 2
-    python -m clipsearch.demo training-set --split val --count 2000 --seed 11 --out train128/val
-    python -m clipsearch.demo starter --data train128 --validation train128/val
+    python -m clipsearch.demo training-set --split val --count 1000 --seed 99 --out val128
+    python -m clipsearch.demo starter --data train128 --validation val128
     python -m clipsearch.demo evaluate-starter
     """
 

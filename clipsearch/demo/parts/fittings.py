@@ -34,20 +34,20 @@ from clipsearch.demo.render.sdf import (
 
 def pipe_flange(rng: Generator) -> Built:
     """A bolted disc with a conical neck."""
-    n = int(rng.choice([4, 6, 8]))
-    f = extrude(subtract2(circle(1), circle(0.36)), 0.09, 0.02)
-    f = subtract(f, polar(move(cylinder(0.095 if n > 4 else 0.11, 1, 0), x=0.78), n, np.pi / n))
+    count = int(rng.choice([4, 6, 8]))
+    hole = move(cylinder(0.095 if count > 4 else 0.11, 1, 0), x=0.78)
+    disc = subtract(
+        extrude(subtract2(circle(1), circle(0.36)), 0.09, 0.02), polar(hole, count, np.pi / count)
+    )
     neck = move(subtract(cone(0.58, 0.46, 0.2, 0.02), cylinder(0.36, 2, 0)), z=0.28)
-    return union(f, neck), {"holes": n}
+    return union(disc, neck), {"holes": count}
 
 
 def blind_flange(rng: Generator) -> Built:
     """A bolted disc, closed."""
-    n = int(rng.choice([4, 6, 8]))
-    return union(
-        subtract(cylinder(1, 0.11, 0.02), polar(move(cylinder(0.1, 1, 0), x=0.78), n)),
-        move(cylinder(0.55, 0.05, 0.02), z=0.13),
-    ), {"holes": n}
+    count = int(rng.choice([4, 6, 8]))
+    disc = subtract(cylinder(1, 0.11, 0.02), polar(move(cylinder(0.1, 1, 0), x=0.78), count))
+    return union(disc, move(cylinder(0.55, 0.05, 0.02), z=0.13)), {"holes": count}
 
 
 def _bend(ring: float, r: float) -> Shape:
@@ -65,18 +65,14 @@ def _bend(ring: float, r: float) -> Shape:
 
 def elbow(rng: Generator) -> Built:
     """A quarter bend with two sockets."""
-    ring, r = 0.62, 0.34
-    outer = _bend(ring, r)
-    inner = _bend(ring, r - 0.1)
-    up = move(cylinder(r + 0.08, 0.17), z=ring + 0.14)
-    side = move(rotate(cylinder(r + 0.08, 0.17), "y", 90), x=ring + 0.14)
-    body = union(outer, up, side)
-    return subtract(
-        body,
-        inner,
-        move(cylinder(r - 0.08, 0.4, 0), z=ring + 0.3),
-        move(rotate(cylinder(r - 0.08, 0.4, 0), "y", 90), x=ring + 0.3),
-    ), {}
+    bend, radius = 0.62, 0.34
+
+    def ends(socket: Shape, distance: float) -> tuple[Shape, Shape]:
+        return move(socket, z=distance), move(rotate(socket, "y", 90), x=distance)
+
+    body = union(_bend(bend, radius), *ends(cylinder(radius + 0.08, 0.17), bend + 0.14))
+    bore = (_bend(bend, radius - 0.1), *ends(cylinder(radius - 0.08, 0.4, 0), bend + 0.3))
+    return subtract(body, *bore), {}
 
 
 def _arms(directions: list[tuple[int, int, int]], r: float = 0.32, reach: float = 0.8) -> Shape:
@@ -108,56 +104,49 @@ def cross(rng: Generator) -> Built:
 
 def reducer(rng: Generator) -> Built:
     """A wide socket narrowing to a small one."""
-    b = union(
+    body = union(
         move(cylinder(0.6, 0.24, 0.02), z=-0.42),
         cone(0.56, 0.32, 0.22, 0.01),
         move(cylinder(0.36, 0.2, 0.02), z=0.38),
     )
-    return subtract(b, move(cylinder(0.46, 0.3, 0), z=-0.5), cylinder(0.22, 2, 0)), {}
+    return subtract(body, move(cylinder(0.46, 0.3, 0), z=-0.5), cylinder(0.22, 2, 0)), {}
 
 
 def pipe_plug(rng: Generator) -> Built:
     """A thread with a square head."""
-    return union(
-        intersect(move(thread(0.42, 0.12, 0.06, 0.34), z=-0.3), move(cone(0.38, 0.46, 0.4, 0), z=-0.28)),
-        move(extrude(rectangle(0.26, 0.26, 0.03), 0.18, 0.02), z=0.2),
-        move(cylinder(0.44, 0.04, 0.01), z=0.05),
-    ), {}
+    taper = intersect(move(thread(0.42, 0.12, 0.06, 0.34), z=-0.3), move(cone(0.38, 0.46, 0.4, 0), z=-0.28))
+    head = move(extrude(rectangle(0.26, 0.26, 0.03), 0.18, 0.02), z=0.2)
+    return union(taper, head, move(cylinder(0.44, 0.04, 0.01), z=0.05)), {}
 
 
 def pipe_cap(rng: Generator) -> Built:
     """A dome on a ring."""
-    return subtract(
-        union(
-            extrude(polygon(8, 0.6), 0.2, 0.03) if rng.random() < 0.5 else cylinder(0.62, 0.25, 0.03),
-            intersect(move(sphere(0.75), z=-0.3), move(cylinder(0.6, 0.4, 0.02), z=0.3)),
-        ),
-        move(cylinder(0.44, 0.3, 0), z=-0.3),
-    ), {}
+    ring = extrude(polygon(8, 0.6), 0.2, 0.03) if rng.random() < 0.5 else cylinder(0.62, 0.25, 0.03)
+    dome = intersect(move(sphere(0.75), z=-0.3), move(cylinder(0.6, 0.4, 0.02), z=0.3))
+    return subtract(union(ring, dome), move(cylinder(0.44, 0.3, 0), z=-0.3)), {}
 
 
 def hose_barb(rng: Generator) -> Built:
     """Barbs, a hexagon, a thread."""
     barbs = [move(cone(0.34, 0.24, 0.14, 0.01), z=0.25 + i * 0.24) for i in range(4)]
-    return subtract(
-        union(
-            *barbs,
-            move(cylinder(0.24, 0.6, 0.0), z=0.6),
-            move(extrude(polygon(6, 0.44), 0.15, 0.02), z=0),
-            move(thread(0.32, 0.1, 0.05, 0.3), z=-0.4),
-        ),
-        cylinder(0.15, 3, 0),
-    ), {}
+    body = union(
+        *barbs,
+        move(cylinder(0.24, 0.6, 0.0), z=0.6),
+        extrude(polygon(6, 0.44), 0.15, 0.02),
+        move(thread(0.32, 0.1, 0.05, 0.3), z=-0.4),
+    )
+    return subtract(body, cylinder(0.15, 3, 0)), {}
 
 
 def valve(rng: Generator) -> Built:
     """A ball body, two hexagons, a lever."""
+    hexagon = rotate(extrude(polygon(6, 0.38), 0.14, 0.02), "y", 90)
     body = union(
         rotate(cylinder(0.3, 0.8, 0.02), "y", 90),
         sphere(0.42),
         move(cylinder(0.22, 0.3, 0.02), z=0.45),
-        move(rotate(extrude(polygon(6, 0.38), 0.14, 0.02), "y", 90), x=0.7),
-        move(rotate(extrude(polygon(6, 0.38), 0.14, 0.02), "y", 90), x=-0.7),
+        move(hexagon, x=0.7),
+        move(hexagon, x=-0.7),
     )
     lever = move(box(0.62, 0.12, 0.04, 0.03), x=0.45, z=0.8)
     return union(subtract(body, rotate(cylinder(0.2, 2, 0), "y", 90)), lever), {}

@@ -43,9 +43,9 @@ def ball_knob(rng: Generator) -> Built:
 
 def star_knob(rng: Generator) -> Built:
     """A lobed grip on a stud."""
-    n = int(rng.choice([5, 6, 7]))
+    lobes = int(rng.choice([5, 6, 7]))
     return union(
-        extrude(star(n, 0.78, 0.58, 0.7), 0.2, 0.1),
+        extrude(star(lobes, 0.78, 0.58, 0.7), 0.2, 0.1),
         move(cylinder(0.3, 0.2, 0.03), z=-0.3),
         move(thread(0.15, 0.08, 0.03, 0.35), z=-0.75),
     ), {}
@@ -54,7 +54,7 @@ def star_knob(rng: Generator) -> Built:
 def t_handle(rng: Generator) -> Built:
     """A cross bar on a stud."""
     return union(
-        rotate(capsule((-0.6, 0, 0), (0.6, 0, 0), 0.14), "z", 0),
+        capsule((-0.6, 0, 0), (0.6, 0, 0), 0.14),
         move(cylinder(0.15, 0.28, 0.02), z=-0.3),
         move(thread(0.13, 0.08, 0.03, 0.35), z=-0.85),
     ), {}
@@ -62,64 +62,62 @@ def t_handle(rng: Generator) -> Built:
 
 def hinge(rng: Generator) -> Built:
     """Two leaves around a knuckle."""
-    w, h = rng.uniform(0.5, 0.7), rng.uniform(0.7, 0.95)
-    n = int(rng.choice([2, 3]))
-    leaf = mirror(move(box(w / 2, 0.035, h, 0.01), x=w / 2 + 0.06), 0)
-    knuckle = cylinder(0.115, h, 0.015)
-    gaps = [
-        move(extrude(subtract2(circle(0.2), circle(0.085)), 0.012, 0), z=-h + 2 * h * (i + 1) / 5)
-        for i in range(4)
+    width, half = rng.uniform(0.5, 0.7), rng.uniform(0.7, 0.95)
+    count = int(rng.choice([2, 3]))  # of holes in each leaf
+    leaves = mirror(move(box(width / 2, 0.035, half, 0.01), x=width / 2 + 0.06), 0)
+    groove = extrude(subtract2(circle(0.2), circle(0.085)), 0.012, 0)
+    grooves = [move(groove, z=-half + 2 * half * (i + 1) / 5) for i in range(4)]
+    hole = rotate(cylinder(0.07, 0.3, 0), "x", 90)
+    holes = [
+        mirror(move(hole, x=width * 0.62 + 0.06, z=-half + 2 * half * (i + 0.5) / count), 0)
+        for i in range(count)
     ]
-    hs = [
-        mirror(
-            move(rotate(cylinder(0.07, 0.3, 0), "x", 90), x=w * 0.62 + 0.06, z=-h + 2 * h * (i + 0.5) / n), 0
-        )
-        for i in range(n)
-    ]
-    return subtract(union(leaf, knuckle), *gaps, *hs), {"holes": 2 * n}
+    return subtract(union(leaves, cylinder(0.115, half, 0.015)), *grooves, *holes), {"holes": 2 * count}
 
 
 def pull_handle(rng: Generator) -> Built:
     """A bar on two feet."""
-    span = rng.uniform(0.75, 1.0)
-    r = rng.uniform(0.085, 0.13)
+    half = rng.uniform(0.75, 1.0)
+    radius = rng.uniform(0.085, 0.13)
+    foot = half * 0.88
     return blend(
         0.08,
-        capsule((-span, 0, 0.5), (span, 0, 0.5), r),
-        capsule((-span * 0.88, 0, 0.5), (-span * 0.88, 0, 0), r),
-        capsule((span * 0.88, 0, 0.5), (span * 0.88, 0, 0), r),
+        capsule((-half, 0, 0.5), (half, 0, 0.5), radius),
+        capsule((-foot, 0, 0.5), (-foot, 0, 0), radius),
+        capsule((foot, 0, 0.5), (foot, 0, 0), radius),
     ), {}
 
 
 def hook(rng: Generator) -> Built:
     """A hook on a plate with two holes."""
-    r = 0.11
+    wire = 0.11
 
     def arc(p: Array) -> Array:
         x, z = p[:, 0], p[:, 2] + F(0.45)
-        ring = length(length(x, z) - F(0.42), p[:, 1]) - F(r)
-        top = length(x, z - F(0.42), p[:, 1]) - F(r)
-        side = length(x + F(0.42), z, p[:, 1]) - F(r)
+        ring = length(length(x, z) - F(0.42), p[:, 1]) - F(wire)
+        top = length(x, z - F(0.42), p[:, 1]) - F(wire)
+        side = length(x + F(0.42), z, p[:, 1]) - F(wire)
         return np.where((x < 0) & (z > 0), np.minimum(top, side), ring)
 
     plate = move(box(0.28, 0.05, 0.34, 0.02), z=0.62, y=0.08)
+    hole = rotate(cylinder(0.06, 0.4, 0), "x", 90)
     return subtract(
-        union(arc, capsule((0, 0, -0.03), (0, 0, 0.4), r), plate),
-        move(rotate(cylinder(0.06, 0.4, 0), "x", 90), z=0.8, x=0.14),
-        move(rotate(cylinder(0.06, 0.4, 0), "x", 90), z=0.8, x=-0.14),
+        union(arc, capsule((0, 0, -0.03), (0, 0, 0.4), wire), plate),
+        move(hole, z=0.8, x=0.14),
+        move(hole, z=0.8, x=-0.14),
     ), {"holes": 2}
 
 
 def s_hook(rng: Generator) -> Built:
     """Two open rings, opposed."""
-    r = 0.1
+    wire = 0.1
 
     def half(sign: int) -> Shape:
         def distance(p: Array) -> Array:
             x, z = p[:, 0] * F(sign), p[:, 2] * F(sign) - F(0.4)
-            ring = length(length(x, z) - F(0.4), p[:, 1]) - F(r)
-            low = length(x, z + F(0.4), p[:, 1]) - F(r)
-            side = length(x + F(0.4), z, p[:, 1]) - F(r)
+            ring = length(length(x, z) - F(0.4), p[:, 1]) - F(wire)
+            low = length(x, z + F(0.4), p[:, 1]) - F(wire)
+            side = length(x + F(0.4), z, p[:, 1]) - F(wire)
             return np.where((x < 0) & (z < 0), np.minimum(low, side), ring)
 
         return distance
@@ -129,35 +127,31 @@ def s_hook(rng: Generator) -> Built:
 
 def caster(rng: Generator) -> Built:
     """A wheel in a fork under a plate."""
-    wheel = rotate(
-        subtract(
-            cylinder(0.55, 0.18, 0.08),
-            move(cylinder(0.3, 0.1, 0.0), z=0.2),
-            move(cylinder(0.3, 0.1, 0.0), z=-0.2),
-        ),
-        "x",
-        90,
-    )
+    recess = cylinder(0.3, 0.1, 0.0)
+    wheel = subtract(cylinder(0.55, 0.18, 0.08), move(recess, z=0.2), move(recess, z=-0.2))
+    cheek = box(0.16, 0.04, 0.42, 0.03)
     fork = union(
-        *[move(box(0.16, 0.04, 0.42, 0.03), y=s * 0.27, z=0.3) for s in (-1, 1)],
+        *[move(cheek, y=side * 0.27, z=0.3) for side in (-1, 1)],
         move(box(0.2, 0.31, 0.04, 0.02), z=0.7),
     )
     plate = move(box(0.5, 0.42, 0.045, 0.03), z=0.86)
-    hs = [move(cylinder(0.07, 0.3, 0), x=a * 0.36, y=b * 0.29, z=0.86) for a in (-1, 1) for b in (-1, 1)]
+    hole = cylinder(0.07, 0.3, 0)
+    holes = [move(hole, x=x * 0.36, y=y * 0.29, z=0.86) for x in (-1, 1) for y in (-1, 1)]
     return union(
-        wheel,
+        rotate(wheel, "x", 90),
         fork,
         rotate(cylinder(0.1, 0.36, 0.01), "x", 90),
         move(cylinder(0.2, 0.08, 0), z=0.78),
-        subtract(plate, *hs),
+        subtract(plate, *holes),
     ), {"holes": 4}
 
 
 def crank(rng: Generator) -> Built:
     """An arm with a turning grip."""
     arm = extrude(rectangle(0.62, 0.17, 0.17), 0.07, 0.02)
+    hub = move(cylinder(0.28, 0.16, 0.02), x=-0.5)
     return union(
-        subtract(union(arm, move(cylinder(0.28, 0.16, 0.02), x=-0.5)), move(cylinder(0.13, 1, 0), x=-0.5)),
+        subtract(union(arm, hub), move(cylinder(0.13, 1, 0), x=-0.5)),
         move(cylinder(0.06, 0.5, 0), x=0.5, z=0.3),
         move(cylinder(0.15, 0.33, 0.06), x=0.5, z=0.52),
     ), {}
@@ -165,9 +159,10 @@ def crank(rng: Generator) -> Built:
 
 def hand_wheel(rng: Generator) -> Built:
     """A rim, spokes, a hub."""
-    n = int(rng.choice([3, 4, 5]))
-    sp = polar(capsule((0.1, 0, 0), (0.85, 0, 0.0), 0.075), n)
-    return subtract(blend(0.05, torus(0.88, 0.11), sp, cylinder(0.24, 0.2, 0.02)), cylinder(0.11, 1, 0)), {}
+    count = int(rng.choice([3, 4, 5]))
+    spokes = polar(capsule((0.1, 0, 0), (0.85, 0, 0.0), 0.075), count)
+    wheel = blend(0.05, torus(0.88, 0.11), spokes, cylinder(0.24, 0.2, 0.02))
+    return subtract(wheel, cylinder(0.11, 1, 0)), {}
 
 
 def turnbuckle(rng: Generator) -> Built:
@@ -183,11 +178,11 @@ def turnbuckle(rng: Generator) -> Built:
 
 def shackle(rng: Generator) -> Built:
     """A bow closed by a pin."""
-    r = 0.11
+    wire = 0.11
 
     def arc(p: Array) -> Array:
-        bow = length(length(p[:, 0], np.maximum(p[:, 2], 0)) - F(0.42), p[:, 1]) - F(r)
-        legs = length(np.abs(p[:, 0]) - F(0.42), p[:, 1]) - F(r)
+        bow = length(length(p[:, 0], np.maximum(p[:, 2], 0)) - F(0.42), p[:, 1]) - F(wire)
+        legs = length(np.abs(p[:, 0]) - F(0.42), p[:, 1]) - F(wire)
         return np.where(p[:, 2] > 0, bow, np.maximum(legs, -p[:, 2] - F(0.7)))
 
     ears = mirror(move(rotate(cylinder(0.2, 0.1, 0.02), "y", 90), x=0.42, z=-0.7), 0)

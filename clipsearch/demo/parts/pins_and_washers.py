@@ -31,9 +31,8 @@ from clipsearch.demo.render.sdf import (
 
 def flat_washer(rng: Generator) -> Built:
     """A flat ring."""
-    ring = 0.8
-    r = rng.uniform(0.32, 0.5)
-    return extrude(subtract2(circle(ring), circle(r)), rng.uniform(0.05, 0.09), 0.012), {}
+    bore = rng.uniform(0.32, 0.5)
+    return extrude(subtract2(circle(0.8), circle(bore)), rng.uniform(0.05, 0.09), 0.012), {}
 
 
 def fender(rng: Generator) -> Built:
@@ -43,12 +42,11 @@ def fender(rng: Generator) -> Built:
 
 def split_washer(rng: Generator) -> Built:
     """A ring, cut and twisted."""
-    r = 0.56
-    h = 0.1
+    radius, half = 0.56, 0.1
 
     def distance(p: Array) -> Array:
         angle, d = np.arctan2(p[:, 1], p[:, 0]), hypot(p)
-        body = np.maximum(np.abs(d - F(r)) - F(0.16), np.abs(p[:, 2] - angle * F(0.045)) - F(h))
+        body = np.maximum(np.abs(d - F(radius)) - F(0.16), np.abs(p[:, 2] - angle * F(0.045)) - F(half))
         gap = (F(np.pi) - np.abs(angle)) * d - F(0.035)
         return np.maximum(body, -gap) * F(0.85)
 
@@ -57,10 +55,10 @@ def split_washer(rng: Generator) -> Built:
 
 def tooth_washer(rng: Generator) -> Built:
     """A ring with twisted teeth outside."""
-    n = int(rng.integers(10, 15))
+    count = int(rng.integers(10, 15))
     ring = extrude(subtract2(circle(0.62), circle(0.36)), 0.035, 0.005)
-    tooth = polar(move(rotate(box(0.16, 0.085, 0.03, 0.005), "x", 28), x=0.70), n)
-    return union(ring, tooth), {}
+    tooth = move(rotate(box(0.16, 0.085, 0.03, 0.005), "x", 28), x=0.70)
+    return union(ring, polar(tooth, count)), {}
 
 
 def dowel_pin(rng: Generator) -> Built:
@@ -81,25 +79,23 @@ def cotter_pin(rng: Generator) -> Built:
 def rivet(rng: Generator) -> Built:
     """A dome on a plain shank."""
     span = rng.uniform(0.6, 1.1)
-    return union(
-        intersect(move(sphere(0.5), z=-0.14), move(cylinder(0.6, 0.3, 0), z=0.3)),
-        move(cylinder(0.24, span / 2, 0.02), z=-span / 2 + 0.02),
-    ), {"length": span}
+    head = intersect(move(sphere(0.5), z=-0.14), move(cylinder(0.6, 0.3, 0), z=0.3))
+    rod = move(cylinder(0.24, span / 2, 0.02), z=-span / 2 + 0.02)
+    return union(head, rod), {"length": span}
 
 
 def clevis_pin(rng: Generator) -> Built:
     """A flat head and a cross hole."""
     span = rng.uniform(1.1, 1.7)
-    return subtract(
-        union(move(cylinder(0.38, 0.09, 0.02), z=0.09), move(cylinder(0.22, span / 2, 0.03), z=-span / 2)),
-        move(rotate(cylinder(0.065, 1, 0), "x", 90), z=-span + 0.2),
-    ), {"length": span}
+    head = move(cylinder(0.38, 0.09, 0.02), z=0.09)
+    rod = move(cylinder(0.22, span / 2, 0.03), z=-span / 2)
+    cross_hole = move(rotate(cylinder(0.065, 1, 0), "x", 90), z=-span + 0.2)
+    return subtract(union(head, rod), cross_hole), {"length": span}
 
 
 def retaining_ring(rng: Generator) -> Built:
     """An open ring with two eyes."""
     ring = subtract2(circle(0.72), circle(0.58, 0, 0.03), rectangle(0.16, 0.6, 0, 0, -0.7))
-    ears = union2(circle(0.14, 0.24, -0.60), circle(0.14, -0.24, -0.60))
-    return extrude(
-        subtract2(union2(ring, ears), circle(0.06, 0.24, -0.6), circle(0.06, -0.24, -0.6)), 0.045, 0.008
-    ), {}
+    eyes = union2(circle(0.14, 0.24, -0.60), circle(0.14, -0.24, -0.60))
+    outline = subtract2(union2(ring, eyes), circle(0.06, 0.24, -0.6), circle(0.06, -0.24, -0.6))
+    return extrude(outline, 0.045, 0.008), {}
