@@ -118,7 +118,8 @@ def test_a_changed_picture_gets_a_new_vector_and_its_old_copy_keeps_the_old(
     images.save_jpeg(np.full((40, 60, 3), 250, np.uint8), pictures / "00.jpg")
     index(pictures, batch_size=1)
     after = stored(settings)
-    assert np.array_equal(after["zzz-moved.jpg"][0], before["00.jpg"][0])
+    # copied, or encoded again if 00.jpg's turn came first: the same picture's vector either way
+    assert after["zzz-moved.jpg"][0] @ before["00.jpg"][0] > 0.9999
     assert after["00.jpg"][0] @ before["00.jpg"][0] < 0.9999
 
 
