@@ -5,7 +5,9 @@ The only module that knows pyarrow. Knows nothing of pictures or of where a row 
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import math
 import re
@@ -19,10 +21,15 @@ from clipsearch.errors import TableError
 from clipsearch.types import FieldKind, PayloadValue
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-MAX_CELL_CHARS = 1_000_000
 _DELIMITERS = ",;\t|"
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
-_FLOAT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?")
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # "Unicode text" as Excel saves it
+# Numbers but no part numbers: 007 and 01.50 keep their zeros, 4E7 its letter, twenty digits all of them.
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})", re.ASCII)
+_FLOAT = re.compile(
+    r"[+-]?(?:(?:0|[1-9]\d*)\.\d*|\.\d+|(?:0|[1-9]\d*)(?=[eE][+-]))(?:[eE][+-]?\d+)?", re.ASCII
+)
+_LIST = re.compile(r"[;|]")
+_INT64 = 2**63
 _LONG_TEXT = 80  # characters: longer values are prose, not labels
 
 
@@ -62,8 +69,10 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
 
 def _decoded(path: Path, encoding: str | None) -> str:
     data = path.read_bytes()
+    if encoding is None and data.startswith(_UTF16_MARKS):
+        encoding = "utf-16"
     try:
-        return data.decode(encoding or "utf-8-sig")
+        return data.decode(encoding or "utf-8-sig").removeprefix("\ufeff")
     except LookupError:
         raise TableError(f"there is no encoding {encoding!r}; common ones: utf-8, cp932, latin-1") from None
     except UnicodeDecodeError as exc:
@@ -77,21 +86,16 @@ def _decoded(path: Path, encoding: str | None) -> str:
 def _read_csv(path: Path, text: str) -> Table:
     if "\0" in text:
         raise TableError(f"{path} has NUL bytes in it; it is UTF-16 (try --encoding utf-16) or no CSV")
-    lines = text.splitlines(keepends=True)
-    header = lines[0] if lines else ""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=header.count)
-    reader = csv.reader(lines, delimiter=delimiter if delimiter in header else ",", strict=True)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
+    # StringIO ends lines as files do; str.splitlines would also cut cells at U+2028, U+0085 and form feeds.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     try:
         columns = _checked_columns(path, [name.strip() for name in next(reader, [])])
         line = reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                if len(cells) > len(columns):
-                    raise TableError(
-                        f"{path}, line {line}: {len(cells)} cells for {len(columns)} columns; "
-                        "a cell with a comma must be in quotation marks"
-                    )
+                _check_width(path, line, cells, columns)
                 rows.append(Row(line, dict(zip(columns, cells, strict=False))))
             line = reader.line_num + 1
     except csv.Error as exc:
@@ -99,9 +103,31 @@ def _read_csv(path: Path, text: str) -> Table:
     return Table(path, columns, tuple(rows))
 
 
+def _check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        raise TableError(
+            f"{path}, line {line}: {len(cells)} cells for {len(columns)} columns; "
+            "a cell with a comma must be in quotation marks"
+        )
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that cuts the header into most cells; quotation marks hold a cell together."""
+
+    def n_cells(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return max(_DELIMITERS, key=n_cells)
+
+
 def _checked_columns(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     if not any(names):
         raise TableError(f"{path} has no header line; its first line must name the columns")
+    while not names[-1]:  # spreadsheets write the empty columns at the right, too
+        names = names[:-1]
     for i, name in enumerate(names):
         if not name:
             raise TableError(f"{path}: column {i + 1} has no name; name it in the first line")
@@ -117,7 +143,7 @@ def _checked_columns(path: Path, names: Sequence[str]) -> tuple[str, ...]:
 def _read_jsonl(path: Path, text: str) -> Table:
     rows: list[Row] = []
     columns: dict[str, None] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -143,11 +169,15 @@ def _read_parquet(path: Path) -> Table:
     return Table(path, columns, tuple(Row(i, row) for i, row in enumerate(table.to_pylist(), start=1)))
 
 
-def infer_kinds(table: Table, columns: Iterable[str]) -> dict[str, FieldKind]:
-    """The kind of each column, from all its values; a column without values is left out."""
+def infer_kinds(table: Table, columns: Iterable[str], *, lists: Iterable[str] = ()) -> dict[str, FieldKind]:
+    """The kind of each column, from all its values; a column without values is left out.
+
+    lists: columns whose cells hold several values.
+    """
     kinds: dict[str, FieldKind] = {}
+    lists = frozenset(lists)
     for column in columns:
-        found = {_kind(value) for row in table.rows for value in _values(row.values.get(column))}
+        found = {_kind(value) for value in _distinct(table, column, split=column in lists)}
         if found == {"integer", "float"}:
             found = {"float"}
         if len(found) == 1:
@@ -157,19 +187,43 @@ def infer_kinds(table: Table, columns: Iterable[str]) -> dict[str, FieldKind]:
     return kinds
 
 
-def typed(value: Any, kind: FieldKind) -> PayloadValue:
-    """A cell as its column's kind; None for an empty one."""
-    values = [_as(v, kind) for v in _values(value)]
-    if isinstance(value, (list, tuple)):
+def typed(value: Any, kind: FieldKind, *, split: bool = False) -> PayloadValue:
+    """A cell as its column's kind; None for an empty one. split: a;b and a|b are lists."""
+    values = [_as(v, kind) for v in _values(value, split=split)]
+    if split or isinstance(value, (list, tuple)):
         return values or None
     return values[0] if values else None
 
 
-def _values(value: Any) -> list[Any]:
-    """The value, or a list's values, without the empty ones."""
+def fits(value: Any, kind: FieldKind, *, split: bool = False) -> bool:
+    """Whether every value of the cell can be held by a field of that kind; an empty cell fits any."""
+    if kind in ("keyword", "text"):
+        return True
+    good = {"integer", "float"} if kind == "float" else {kind}
+    return all(_kind(v) in good for v in _values(value, split=split))
+
+
+def _distinct(table: Table, column: str, *, split: bool) -> Iterable[Any]:
+    """The column's values, each text once: a catalogue repeats its materials and colours."""
+    texts: set[str] = set()
+    for row in table.rows:
+        cell = row.values.get(column)
+        if not isinstance(cell, str):
+            yield from _values(cell, split=split)
+        elif cell not in texts:
+            texts.add(cell)
+            yield from _values(cell, split=split)
+
+
+def _values(value: Any, *, split: bool = False) -> list[Any]:
+    """The value, or a list's values, without the empty ones; bytes are no values."""
+    if split and isinstance(value, str):
+        value = [part.strip() for part in _LIST.split(value)]
     items = value if isinstance(value, (list, tuple)) else [value]
     return [
-        v for v in items if not (v is None or v == "" or (isinstance(v, str) and not v.strip()) or _is_nan(v))
+        v
+        for v in items
+        if not (v is None or isinstance(v, bytes) or (isinstance(v, str) and not v.strip()) or _is_nan(v))
     ]
 
 
@@ -181,7 +235,7 @@ def _kind(value: Any) -> FieldKind:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "integer"
+        return "integer" if -_INT64 <= value < _INT64 else "keyword"
     if isinstance(value, float):
         return "float"
     if isinstance(value, (datetime, date)):
@@ -191,7 +245,7 @@ def _kind(value: Any) -> FieldKind:
         return "bool"
     if _INTEGER.fullmatch(text):
         return "integer"
-    if _FLOAT.fullmatch(text) and not re.fullmatch(r"0\d+", text):
+    if _FLOAT.fullmatch(text):
         return "float"
     if _is_date(text):
         return "datetime"
@@ -211,6 +265,10 @@ def _is_date(text: str) -> bool:
 def _as(value: Any, kind: FieldKind) -> str | int | float | bool:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
+    if isinstance(value, bool):
+        return value if kind == "bool" else str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
     text = str(value).strip()
     if kind == "bool":
         return text.lower() == "true"
@@ -218,4 +276,6 @@ def _as(value: Any, kind: FieldKind) -> str | int | float | bool:
         return int(text)
     if kind == "float":
         return float(text)
+    if kind == "datetime" and len(text) > len("2026-01-31"):
+        return datetime.fromisoformat(text).isoformat()  # the engines know fewer spellings than Python
     return text

@@ -1,24 +1,16 @@
-"""`clipsearch index`: options, the progress on the terminal, the summary, the exit code."""
+"""`clipsearch index`: its options, its summary and its exit code."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from clipsearch.cli import output
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
+from clipsearch.errors import SettingsError
 
 if TYPE_CHECKING:
     from indexer.report import RunReport
@@ -28,7 +20,6 @@ _STARTER_NOTE = (
     "note: the starter model has only ever seen the demo's rendered parts; on real pictures its answers mean "
     "little. Take another: clipsearch models"
 )
-_EVERY_S = 5.0  # between lines where there is no terminal
 
 
 @click.command(short_help="Index a folder or a catalogue of pictures.")
@@ -50,6 +41,13 @@ _EVERY_S = 5.0  # between lines where there is no terminal
 )
 @click.option(
     "--id-column", metavar="COLUMN", help="Catalogue column that names each record, such as part_no."
+)
+@click.option(
+    "--list-column",
+    "list_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Catalogue column whose cells hold several values, as in red;blue or red|blue. May repeat.",
 )
 @click.option(
     "--image-root",
@@ -87,6 +85,7 @@ def index(
     model: str | None,
     image_columns: tuple[str, ...],
     id_column: str | None,
+    list_columns: tuple[str, ...],
     image_root: Path | None,
     encoding: str | None,
     allow_outside: bool,
@@ -111,27 +110,44 @@ def index(
     clipsearch index parts.csv -c parts --image-column photo --id-column part_no
     clipsearch index parts.csv -c parts --image-column front --image-column side --id-column part_no
     clipsearch index ~/Pictures --sync          also remove what is gone
+    clipsearch index /new/Pictures --source-name ~/Pictures          the folder has moved
 
     Run it again at any time: what is unchanged costs a look at its date, moved and copied files keep
     their vectors, and a run that was stopped or killed goes on where it was.
 
     Pictures that cannot be used are listed in skipped.jsonl beside the collection. Exit codes: 0 all
-    indexed, 4 some could not be used, 1 stopped or failed, 2 wrong usage.
+    indexed, 4 some could not be used, 1 stopped or failed, 2 wrong usage, 130 stopped at once by a
+    second Ctrl-C.
     """
     from indexer.report import EXIT_DONE, write_json
     from indexer.run import RunOptions, run
     from indexer.sources import SourceOptions, open_source
+    from indexer.terminal import interrupts, progress, quiet_libraries
 
     settings = settings_from(collection=collection, data=data, url=url, device=device, model=model)
+    if report is not None and not report.absolute().parent.is_dir():
+        raise SettingsError(
+            f"--report {report}: there is no folder {report.absolute().parent}; make it first"
+        )
     options = SourceOptions(
-        image_columns, id_column, image_root, encoding, source_name, hidden, allow_outside
+        image_columns=image_columns,
+        id_column=id_column,
+        list_columns=list_columns,
+        image_root=image_root,
+        encoding=encoding,
+        name=source_name,
+        hidden=hidden,
+        allow_outside=allow_outside,
     )
     opened = open_source(source, options)
+    told = len(opened.notes)
     for note in opened.notes:
         click.echo(note, err=True)
     run_options = RunOptions(model, batch_size, workers, exact, sync, retry_failed)
-    with _quiet_libraries(), _interrupts() as stopped, _progress(quiet=quiet) as on_progress:
+    with quiet_libraries(), interrupts() as stopped, progress(quiet=quiet) as on_progress:
         done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
+    for note in done.notes[told:]:
+        click.echo(note, err=True)
     if done.model == STARTER and not source.resolve().is_relative_to(str(files("clipsearch.demo"))):
         click.echo(_STARTER_NOTE, err=True)
     if report is not None:
@@ -149,106 +165,3 @@ def _sum_up(done: RunReport) -> None:
         click.echo("stopped; the same command goes on from here", err=True)
     elif done.gone > done.removed:
         click.echo(f"{done.gone:,} records' pictures are gone from the source; --sync removes them", err=True)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep what libtiff and the like write to the process's stderr off the user's terminal.
-
-    One damaged TIFF makes hundreds of lines; every failure has its row in skipped.jsonl instead. Our own
-    messages go on to the real stderr.
-    """
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    try:
-        ours = os.dup(2)
-    except OSError:  # closed, as under some services
-        yield
-        return
-    before = sys.stderr
-    before.flush()
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        os.fdopen(ours, "w", buffering=1, encoding="utf-8", errors="replace") as err,
-    ):
-        os.dup2(nowhere.fileno(), 2)
-        sys.stderr = err
-        try:
-            yield
-        finally:
-            os.dup2(err.fileno(), 2)
-            sys.stderr = before
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once: finish the batch in hand. Twice: stop at once. Yields whether to stop."""
-    asked = False
-
-    def on_signal(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        click.echo("\nfinishing the batch in hand; Ctrl-C again to stop at once", err=True)
-
-    try:
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever runs us handles signals
-        before = {}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[RunReport], None]]:
-    """A bar on a terminal, a line every few seconds elsewhere, on stderr."""
-    if quiet:
-        yield lambda report: None
-    elif sys.stderr.isatty():
-        with _bar() as update:
-            yield update
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[RunReport], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("indexing", total=None, pace="")
-        started = time.monotonic()
-
-        def update(report: RunReport) -> None:
-            pace = report.encoded / max(time.monotonic() - started, 0.1)
-            progress.update(task, total=report.found, completed=report.done, pace=f"{pace:,.0f} images/s")
-
-        yield update
-
-
-def _lines() -> Callable[[RunReport], None]:
-    started = last = time.monotonic()
-
-    def update(report: RunReport) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < _EVERY_S:
-            return
-        last = now
-        pace = report.encoded / (now - started)
-        click.echo(f"{report.done:,} of {report.found:,}, {pace:,.0f} images/s", err=True)
-
-    return update

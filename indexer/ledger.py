@@ -1,6 +1,6 @@
 """What has been indexed: one SQLite file beside the collection. Knows no pictures and no vectors.
 
-A record is written only after the store acknowledged its point, so a run killed at any moment finds
+A record is written only after its point is on the store's disk, so a run killed at any moment finds
 here what it may skip, and does the rest again under the same ids.
 """
 
@@ -11,7 +11,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,17 +23,20 @@ from clipsearch.errors import StoreError
 from clipsearch.types import ImageFile, Payload
 
 _NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562's for URLs
-_SCHEMA = """
+_VERSION = 2
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS records (
     id TEXT PRIMARY KEY, source TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL,
     n_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, metadata TEXT NOT NULL,
-    sha256 TEXT, reason TEXT, message TEXT, run INTEGER NOT NULL
+    sha256 TEXT, reason TEXT, message TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_content ON records (sha256) WHERE reason IS NULL;
-CREATE INDEX IF NOT EXISTS by_source ON records (source, run);
-PRAGMA user_version = 1;
+CREATE INDEX IF NOT EXISTS by_source ON records (source);
+PRAGMA user_version = {_VERSION};
 """
-_BATCH = 500  # ids in one statement
+_BATCH = 1000  # ids in one statement
+_SAMPLE = 64
+_FAILURE = ("source", "key", "path", "reason", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,12 @@ class Record:
     sha256: str | None = None
     reason: str | None = None
     message: str | None = None
+
+    def as_failure(self) -> dict[str, Any]:
+        """The row of skipped.jsonl."""
+        path = str(self.file.path)
+        values = (self.file.source, self.file.key, path, self.reason, self.message)
+        return dict(zip(_FAILURE, map(_text, values), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,8 @@ def record_id(file: ImageFile) -> str:
 
 def metadata_hash(metadata: Payload) -> str:
     """A short name of a record's columns, to see that they changed."""
+    if not metadata:
+        return ""
     text = json.dumps(dict(metadata), ensure_ascii=True, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -84,18 +97,15 @@ class Ledger:
         """Open or make it. Raises StoreError if the file is no ledger or cannot be written."""
         self.path = path
         self._lock = threading.Lock()
-        try:
+        with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):  # it only remembers: what is in the collection is found again
+                self._db.execute("DROP TABLE IF EXISTS records")
             self._db.executescript(_SCHEMA)
-            self.run = 1 + int(self._one("SELECT COALESCE(MAX(run), 0) FROM records")[0])
-        except (sqlite3.Error, OSError) as exc:
-            raise StoreError(
-                f"the ledger {path} cannot be used: {exc}. If the disk is full, free some space; else delete "
-                "that file and index again: nothing in the collection is lost, all is encoded once more"
-            ) from exc
 
     def known(self, ids: Sequence[str]) -> dict[str, Known]:
         """What is remembered of these ids."""
@@ -130,40 +140,26 @@ class Ledger:
                 r.sha256,
                 r.reason,
                 _text(r.message),
-                self.run,
             )
             for r in records
         ]
-        self._many("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._many("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
 
-    def touch(self, ids: Iterable[str]) -> None:
-        """These were met in this run and are unchanged."""
-        self._many("UPDATE records SET run = ? WHERE id = ?", [(self.run, i) for i in ids])
-
-    def gone(self, source: str) -> list[str]:
-        """Ids of this source that this run has not met."""
-        return [
-            row[0]
-            for row in self._all(
-                "SELECT id FROM records WHERE source = ? AND run < ?", (_text(source), self.run)
-            )
-        ]
+    def ids_of(self, source: str) -> Iterator[str]:
+        """The ids of all records of a source."""
+        yield from self._ids("source = ?", _text(source))
 
     def forget(self, ids: Iterable[str]) -> None:
         """Remove these records, so that their pictures are indexed anew."""
         self._many("DELETE FROM records WHERE id = ?", [(i,) for i in ids])
 
-    def ids_in_collection(self) -> Iterator[list[str]]:
-        """The ids of all points the ledger believes to be in the collection, in batches."""
-        last = ""
-        while True:
-            rows = self._all(
-                "SELECT id FROM records WHERE reason IS NULL AND id > ? ORDER BY id LIMIT 1000", (last,)
-            )
-            if not rows:
-                return
-            yield [row[0] for row in rows]
-            last = rows[-1][0]
+    def ids_in_collection(self) -> Iterator[str]:
+        """The ids of all points the ledger believes to be in the collection."""
+        yield from self._ids("reason IS NULL")
+
+    def sample(self) -> list[str]:
+        """Some of ids_in_collection."""
+        return list(islice(self.ids_in_collection(), _SAMPLE))
 
     def n_in_collection(self) -> int:
         """How many points the ledger believes to be in the collection."""
@@ -172,10 +168,9 @@ class Ledger:
     def failures(self) -> Iterator[dict[str, Any]]:
         """Every picture that could not be used, for skipped.jsonl."""
         for row in self._all(
-            "SELECT source, key, path, reason, message FROM records "
-            "WHERE reason IS NOT NULL ORDER BY source, key"
+            f"SELECT {', '.join(_FAILURE)} FROM records WHERE reason IS NOT NULL ORDER BY source, key"
         ):
-            yield dict(zip(("source", "key", "path", "reason", "message"), row, strict=True))
+            yield dict(zip(_FAILURE, row, strict=True))
 
     def close(self) -> None:
         with self._lock:
@@ -189,30 +184,45 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def _ids(self, condition: str, *values: Any) -> Iterator[str]:
+        """Ids in ascending order; records may be written and removed meanwhile."""
+        last = ""
+        while rows := self._all(
+            f"SELECT id FROM records WHERE {condition} AND id > ? ORDER BY id LIMIT {_BATCH}",
+            (*values, last),
+        ):
+            yield from (row[0] for row in rows)
+            last = rows[-1][0]
+
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock:
+        with self._lock, self._translated():
             return self._db.execute(sql, values).fetchall()
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        with self._lock:
+        with self._lock, self._translated():
             return self._db.execute(sql, values).fetchone()
 
     def _many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        try:
-            with self._lock:
-                self._db.execute("BEGIN")
-                try:
-                    self._db.executemany(sql, rows)
-                    self._db.execute("COMMIT")
-                except BaseException:
+        with self._lock, self._translated():
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany(sql, rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled it back already
                     self._db.execute("ROLLBACK")
-                    raise
-        except sqlite3.Error as exc:
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as exc:
             raise StoreError(
-                f"the ledger {self.path} cannot be written: {exc}. Free some disk space and run the same "
-                "command again; nothing acknowledged is lost"
+                f"the ledger {self.path} cannot be used: {exc}. If the disk is full, free some space and run "
+                "the same command again; else delete that file and index again. The collection loses nothing"
             ) from exc
 
 

@@ -6,10 +6,11 @@ Reading, hashing and decoding run in threads (the decoders release the GIL) whil
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -38,13 +39,21 @@ class Loaded:
     error: ImageError | None = None
 
 
+def _nobody(sha256: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Loader:
     """How pictures are loaded. known says which record has a content already (None: nobody)."""
 
     preprocessing: Preprocessing
-    known: Callable[[str], str | None]
     exact: bool = False
+    known: Callable[[str], str | None] = _nobody
+
+    def knowing(self, known: Callable[[str], str | None]) -> Loader:
+        """This loader, which does not decode what is known."""
+        return replace(self, known=known)
 
     def load(self, file: ImageFile, id: str) -> Loaded:
         """One picture. Never raises for a picture's own faults: they are in .error."""
@@ -64,8 +73,11 @@ class Loader:
 
 def load_all(
     files: Iterable[tuple[ImageFile, str]], loader: Loader, *, workers: int, look_ahead: int
-) -> Iterator[Loaded]:
-    """Every file loaded, in order; at most `look_ahead` are held at once, whatever their sizes."""
+) -> Generator[Loaded, None, None]:
+    """Every file loaded, in order; at most `look_ahead` are held at once, whatever their sizes.
+
+    Close it to end early: what is under way is finished, the rest is not begun.
+    """
     todo = iter(files)
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         pending: deque[Future[Loaded]] = deque(
@@ -84,12 +96,17 @@ def load_all(
 
 def _read(file: ImageFile) -> bytes:
     if is_missing(file):
-        raise ImageError("unreadable", f"{file.path}: there is no such file; check the catalogue's path")
-    if file.n_bytes > images.MAX_BYTES:
         raise ImageError(
-            "too-large", f"{file.path}: {file.n_bytes:,} bytes, over the bound of {images.MAX_BYTES:,}"
+            "unreadable", f"{file.path}: there is no such file, or it may not be looked at; check the path"
         )
     try:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device would never end
+            raise ImageError("unreadable", f"{file.path}: not a regular file; take it out of the folder")
+        if status.st_size > images.MAX_BYTES:
+            raise ImageError(
+                "too-large", f"{file.path}: {status.st_size:,} bytes, over the bound of {images.MAX_BYTES:,}"
+            )
         return file.path.read_bytes()
     except OSError as exc:
         raise ImageError(

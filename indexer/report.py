@@ -18,7 +18,7 @@ class RunReport:
 
     collection: str
     source: str
-    model: str
+    model: str = ""
     found: int = 0
     encoded: int = 0  # passed through the model
     reused: int = 0  # same content as one already there: its vector was copied
@@ -33,6 +33,7 @@ class RunReport:
     seconds: float = 0.0
     skipped_file: str | None = None
     notes: list[str] = field(default_factory=list)
+    stage: str = ""  # what is being done, for the progress
 
     @property
     def done(self) -> int:
@@ -61,13 +62,16 @@ class RunReport:
         bad = self.failed + self.failed_before
         if bad:
             parts.append(f"skipped {bad:,} (see {self.skipped_file})")
+        if self.not_pictures:
+            parts.append(f"passed over {self.not_pictures:,} files that are not pictures")
         pace = f", {self.images_per_s:,.0f} images/s" if self.encoded else ""
         return f"{', '.join(parts)} in {_duration(self.seconds)}{pace}"
 
     def record(self) -> dict[str, Any]:
         """The run as --json and --report write it."""
+        counts = {name: value for name, value in asdict(self).items() if name != "stage"}
         return {
-            **asdict(self),
+            **counts,
             "seconds": round(self.seconds, 3),
             "images_per_s": round(self.images_per_s, 2),
             "exit_code": self.exit_code,
@@ -76,18 +80,19 @@ class RunReport:
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """One JSON document, whole or not at all."""
-    _replace(path, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+    _replace(path, [json.dumps(record, ensure_ascii=False, indent=2)])
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line, whole or not at all."""
-    _replace(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    _replace(path, (json.dumps(record, ensure_ascii=False) for record in records))
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, lines: Iterable[str]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

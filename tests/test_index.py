@@ -5,24 +5,31 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from tiny_models import make_clip
 
 import clipsearch
 from clipsearch import images
-from clipsearch.errors import CollectionLocked, ModelMismatch, SourceError
+from clipsearch.errors import CollectionLocked, ModelMismatch, SettingsError, SourceError
 from clipsearch.settings import Settings
 from clipsearch.store import exists, list_collections, open_store
+from clipsearch.types import Point
 from indexer.report import RunReport
 from indexer.run import RunOptions, run
 from indexer.sources import SourceOptions, open_source
+from indexer.target import Target
 
 Index = Callable[..., RunReport]
 
@@ -154,6 +161,131 @@ def test_a_picture_that_went_bad_is_no_longer_found(index: Index, pictures: Path
     assert "00.jpg" not in stored(settings)
 
 
+def test_a_picture_that_went_bad_leaves_its_copy_its_vector(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    before = stored(settings)
+    shutil.copy(pictures / "00.jpg", pictures / "zz.jpg")
+    (pictures / "00.jpg").write_bytes(b"\xff\xd8\xff")
+    report = index(pictures)
+    assert (report.encoded, report.reused, report.failed) == (0, 1, 1)
+    after = stored(settings)
+    assert np.array_equal(after["zz.jpg"][0], before["00.jpg"][0])
+    assert "00.jpg" not in after
+
+
+def test_the_same_content_met_again_batches_later_is_encoded_once(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    for i in range(30):
+        shutil.copy(pictures / "00.jpg", pictures / f"again-{i:02}.jpg")
+    report = index(pictures, batch_size=4)
+    assert (report.found, report.encoded, report.reused) == (70, 40, 30)
+    assert len(stored(settings)) == 70
+
+
+def test_pictures_on_a_drive_that_is_away_keep_their_vectors(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    path = pictures.parent / "parts.csv"
+    path.write_text("no,image\nA,pictures/00.jpg\nB,pictures/02.jpg\n")
+    options = SourceOptions(id_column="no")
+    index(path, source=options)
+    pictures.rename(pictures.parent / "unmounted")
+    away = index(path, source=options, sync=True)
+    assert (away.failed, away.removed, away.exit_code) == (2, 0, 4)
+    rows = [json.loads(line) for line in Path(str(away.skipped_file)).read_text().splitlines()]
+    assert [(row["key"], row["reason"]) for row in rows] == [("A", "unreadable"), ("B", "unreadable")]
+    assert set(stored(settings)) == {"A", "B"}
+    (pictures.parent / "unmounted").rename(pictures)
+    back = index(path, source=options)
+    assert (back.encoded, back.unchanged, back.exit_code) == (0, 2, 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_pipe_with_a_pictures_name_does_not_hang_the_run(index: Index, pictures: Path) -> None:
+    os.mkfifo(pictures / "pipe.jpg")
+    (pictures / "zero.png").symlink_to("/dev/zero")
+    report = index(pictures)
+    assert (report.encoded, report.failed) == (40, 2)
+    assert "not a regular file" in Path(str(report.skipped_file)).read_text()
+
+
+def test_a_bad_picture_that_is_gone_is_no_longer_listed(index: Index, pictures: Path) -> None:
+    (pictures / "bad.jpg").write_text("no picture")
+    assert index(pictures).failed == 1
+    (pictures / "bad.jpg").unlink()
+    report = index(pictures)
+    assert (report.failed_before, report.gone, report.exit_code) == (0, 0, 0)
+    assert Path(str(report.skipped_file)).read_text() == ""
+
+
+def test_indexing_one_picture_with_sync_removes_none_of_its_neighbours(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    report = index(pictures / "00.jpg", sync=True)
+    assert (report.unchanged, report.gone, report.removed) == (1, 0, 0)
+    assert "nothing was removed" in report.notes[-1]
+    assert len(stored(settings)) == 40
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a path longer than the system opens")
+def test_what_lies_in_a_folder_that_cannot_be_read_is_not_removed(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    here = os.open(pictures / "deep", os.O_RDONLY)
+    for _ in range(20):  # deeper than an absolute path reaches, even for root
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    (pictures / "00.jpg").unlink()
+    report = index(pictures, sync=True)
+    assert (report.unchanged, report.removed) == (39, 0)
+    assert len(stored(settings)) == 40
+
+
+def test_a_folder_that_moved_is_not_indexed_twice_unless_that_is_meant(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    before = stored(settings)
+    moved = pictures.rename(pictures.parent / "moved")
+    with pytest.raises(SourceError, match=f"--source-name {pictures}"):
+        index(moved)
+    assert len(stored(settings)) == 40
+    kept = index(moved, source=SourceOptions(name=str(pictures)), sync=True)
+    assert (kept.encoded, kept.reused, kept.gone) == (0, 40, 0)
+    after = stored(settings)
+    assert np.array_equal(after["00.jpg"][0], before["00.jpg"][0])
+    assert after["00.jpg"][1]["_path"] == str(moved / "00.jpg")
+    twice = index(moved, source=SourceOptions(name=str(moved)))
+    assert (twice.encoded, twice.reused) == (0, 40)
+    with open_store("t", settings) as store:
+        assert store.count() == 80
+
+
+def test_a_value_that_does_not_fit_its_field_is_refused_before_anything_is_written(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    path = pictures / "parts.csv"
+    path.write_text("no,image,holes,code\nA,00.jpg,4,M8\nB,02.jpg,2,M6\n")
+    options = SourceOptions(id_column="no")
+    index(path, source=options)
+    path.write_text("no,image,holes,code,new\nA,00.jpg,4.5,8,x\nB,02.jpg,2,6,y\n")
+    with pytest.raises(SourceError, match=r"line 2: holes is '4.5', but collection 't' holds integer"):
+        index(path, source=options)
+    with open_store("t", settings) as store:
+        assert "new" not in store.spec.fields
+    path.write_text("no,image,holes,code\nA,00.jpg,4,008\nB,02.jpg,2,6\n")
+    assert index(path, source=options).updated == 2
+    assert stored(settings)["A"][1]["code"] == "008"
+
+
 def test_an_edited_row_changes_its_fields_without_encoding(
     index: Index, pictures: Path, settings: Settings
 ) -> None:
@@ -226,6 +358,57 @@ def test_a_ledger_that_knows_more_than_the_collection_is_not_believed(
     assert len(stored(settings)) == 40
 
 
+def test_a_lost_ledger_costs_reading_but_no_encoding(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    for path in settings.collection_dir().glob("ledger.sqlite*"):
+        path.unlink()
+    (pictures / "00.jpg").unlink()
+    report = index(pictures, sync=True)
+    assert (report.encoded, report.reused, report.removed) == (0, 39, 1)
+    assert len(stored(settings)) == 39
+
+
+def test_a_collection_that_holds_as_many_other_points_is_believed(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures)
+    with open_store("t", settings) as store:
+        points = [p for batch in store.scroll(with_vectors=True) for p in batch]
+        store.delete([p.id for p in points])
+        store.upsert([Point(str(uuid4()), p.vectors, {}) for p in points])
+    report = index(pictures)
+    assert (report.encoded, report.unchanged) == (40, 0)
+
+
+def test_exact_decoding_is_for_new_collections(index: Index, pictures: Path) -> None:
+    index(pictures)
+    with pytest.raises(SettingsError, match="--collection t-exact"):
+        index(pictures, exact=True)
+
+
+def test_a_run_that_is_stopped_before_its_first_batch_makes_nothing(
+    pictures: Path, settings: Settings
+) -> None:
+    source = open_source(pictures, SourceOptions())
+    report = run(source, settings, RunOptions(), should_stop=lambda: True)
+    assert (report.stopped, report.encoded, report.exit_code) == (True, 0, 1)
+    assert not exists("t", settings)
+
+
+def test_a_second_run_into_a_servers_collection_waits_for_the_first(settings: Settings) -> None:
+    with_server = replace(settings, url="http://127.0.0.1:9")
+    folder = with_server.collection_dir()
+    folder.parent.mkdir(parents=True)
+    with (
+        FileLock(folder.parent / ".t.lock"),
+        ExitStack() as stack,
+        pytest.raises(CollectionLocked, match="another index run"),
+    ):
+        Target(with_server, stack)
+
+
 def start(settings: Settings, source: Path, *arguments: str) -> subprocess.Popen[str]:
     command = "from clipsearch.cli import main; main()"
     env = {
@@ -248,72 +431,105 @@ def start(settings: Settings, source: Path, *arguments: str) -> subprocess.Popen
             *arguments,
         ],
         env=env,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def test_a_run_killed_at_any_moment_loses_nothing_and_doubles_nothing(
-    index: Index, tmp_path: Path, settings: Settings
-) -> None:
-    folder = tmp_path / "many"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
     rng = np.random.default_rng(1)
-    for i in range(1500):
+    for i in range(2000):
         images.save_jpeg(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), folder / f"{i:04}.jpg")
-    rest = index(folder / "0000.jpg")  # makes the collection and compiles the model
-    for wait_s in (0.3, 0.6, 0.9):
-        process = start(settings, folder, "--batch-size", "2")
-        until = time.monotonic() + 60
-        ledger = settings.collection_dir() / "ledger.sqlite-wal"
-        size = ledger.stat().st_size if ledger.exists() else 0
-        while process.poll() is None and time.monotonic() < until:
-            if ledger.exists() and ledger.stat().st_size != size:
-                break
-            time.sleep(0.01)
+    return folder
+
+
+def n_recorded(settings: Settings) -> int:
+    """How many pictures the ledger of a running index knows."""
+    path = settings.collection_dir() / "ledger.sqlite"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
+        return int(db.execute("SELECT COUNT(*) FROM records").fetchone()[0])
+
+
+def test_a_run_killed_at_any_moment_loses_nothing_and_doubles_nothing(
+    index: Index, many: Path, settings: Settings
+) -> None:
+    index(many / "0000.jpg")  # makes the collection and compiles the model
+    for more_than, wait_s in ((1, 0.3), (1, 0.05), (300, 0.15)):
+        process = start(settings, many, "--batch-size", "1", "--workers", "1")
+        while process.poll() is None and n_recorded(settings) <= more_than:
+            time.sleep(0.005)
         time.sleep(wait_s)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run had ended before it was killed"
     before = len(stored(settings))
-    assert before > 1
-    rest = index(folder)
-    assert rest.found == 1500
-    assert rest.encoded + rest.unchanged == 1500
-    assert rest.unchanged >= before - 2, "more than the batch in flight was done again"
+    assert 1 < before < 2000
+    rest = index(many)
+    assert rest.found == rest.encoded + rest.reused + rest.unchanged == 2000
+    assert rest.encoded == 2000 - before, "what was stored was encoded again"
     found = stored(settings)
-    assert sorted(found) == [f"{i:04}.jpg" for i in range(1500)]
+    assert sorted(found) == [f"{i:04}.jpg" for i in range(2000)]
     with clipsearch.Encoder.open(settings.model, cache=settings.cache) as encoder:
-        for i in range(0, 1500, 100):
-            assert found[f"{i:04}.jpg"][0] @ encoder.encode_images([folder / f"{i:04}.jpg"])[0] > 0.9999
+        for i in range(0, 2000, 100):
+            assert found[f"{i:04}.jpg"][0] @ encoder.encode_images([many / f"{i:04}.jpg"])[0] > 0.9999
+    assert index(many).unchanged == 2000
 
 
 def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(
-    pictures: Path, tmp_path: Path, settings: Settings
+    index: Index, many: Path, settings: Settings
 ) -> None:
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for i in range(3000):
-        shutil.copy(pictures / f"{i % 20 * 2:02}.jpg", folder / f"{i}.jpg")
-        with (folder / f"{i}.jpg").open("ab") as file:
-            file.write(str(i).encode())
-    process = start(settings, folder, "--batch-size", "4")
-    while not (settings.collection_dir() / "ledger.sqlite").exists() and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(0.3)
+    index(many / "0000.jpg")
+    process = start(settings, many, "--batch-size", "1", "--workers", "1")
+    while process.poll() is None and n_recorded(settings) <= 1:
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
     assert "the same command goes on from here" in err
     assert "Traceback" not in err
-    assert 0 < len(stored(settings)) < 3000
+    assert 1 < len(stored(settings)) == n_recorded(settings) < 2000
 
 
-def test_two_runs_at_once_do_not_spoil_each_other(index: Index, pictures: Path, settings: Settings) -> None:
-    index(pictures)
-    with open_store("t", settings), pytest.raises(CollectionLocked, match=str(os.getpid())):
-        # the lock is the operating system's: a second opener in this process loses like one in another
-        index(pictures)
-    assert index(pictures).unchanged == 40
+def test_of_two_runs_at_once_the_second_names_the_first_and_spoils_nothing(
+    index: Index, pictures: Path, settings: Settings
+) -> None:
+    index(pictures / "00.jpg")
+    messages: list[str] = []
+
+    def run_another(report: RunReport) -> None:
+        if report.encoded and not messages:
+            second = start(settings, pictures)
+            messages.append(second.communicate(timeout=60)[1])
+            assert second.returncode == 1
+
+    source = open_source(pictures, SourceOptions())
+    first = run(source, settings, RunOptions(batch_size=4), on_progress=run_another)
+    assert f"in use by another process (pid {os.getpid()}" in messages[0]
+    assert "Traceback" not in messages[0]
+    assert (first.encoded, first.unchanged) == (39, 1)
+    assert len(stored(settings)) == 40
+
+
+def test_the_command_reports_in_words_in_json_and_in_a_file(
+    pictures: Path, tmp_path: Path, settings: Settings
+) -> None:
+    (pictures / "cut.jpg").write_bytes((pictures / "00.jpg").read_bytes()[:200])
+    (pictures / "notes.txt").write_text("x")
+    lost = start(settings, pictures, "--report", str(tmp_path / "nowhere" / "run.json"))
+    _, err = lost.communicate(timeout=60)
+    assert (lost.returncode, "make it first" in err) == (1, True), err
+    assert not exists("t", settings)
+    done = start(settings, pictures, "--json", "--report", str(tmp_path / "run.json"))
+    out, err = done.communicate(timeout=120)
+    assert done.returncode == 4, err
+    report = json.loads(out)
+    assert report == json.loads((tmp_path / "run.json").read_text())
+    assert (report["encoded"], report["failed"], report["not_pictures"], report["exit_code"]) == (40, 1, 1, 4)
+    assert "indexed 40, skipped 1 (see " in err
+    assert "passed over 1 files that are not pictures" in err
 
 
 def test_the_progress_says_where_the_run_is(pictures: Path, settings: Settings) -> None:

@@ -36,19 +36,29 @@ def test_what_is_written_is_known_again_after_reopening(tmp_path: Path) -> None:
         assert ledger.id_of_content(f"{5:064}") == "5"
         assert ledger.id_of_content("none") is None
         assert ledger.n_in_collection() == 1200
-        assert sum(len(batch) for batch in ledger.ids_in_collection()) == 1200
+        assert sorted(ledger.ids_in_collection()) == sorted(r.id for r in records)
+        assert len(ledger.sample()) == 64
         assert [row["key"] for row in ledger.failures()] == ["bad.jpg"]
 
 
-def test_what_a_run_did_not_meet_is_gone(tmp_path: Path) -> None:
+def test_a_sources_records_are_listed_and_can_be_forgotten(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l") as ledger:
         ledger.write([Record("1", file("1")), Record("2", file("2")), Record("3", file("3", source="other"))])
     with Ledger(tmp_path / "l") as ledger:
-        ledger.touch(["1"])
-        assert ledger.gone("s") == ["2"]
+        assert list(ledger.ids_of("s")) == ["1", "2"]
         ledger.forget(["2"])
-        assert ledger.gone("s") == []
+        assert list(ledger.ids_of("s")) == ["1"]
         assert ledger.known(["2"]) == {}
+
+
+def test_a_ledger_of_another_version_is_begun_anew(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "l") as ledger:
+        ledger.write([Record("1", file("1"))])
+        ledger._db.execute("PRAGMA user_version = 1")
+    with Ledger(tmp_path / "l") as ledger:
+        assert ledger.known(["1"]) == {}
+        ledger.write([Record("1", file("1"))])
+        assert set(ledger.known(["1"])) == {"1"}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs file names that are no UTF-8")
@@ -68,14 +78,14 @@ def test_a_full_disk_is_one_clear_sentence_and_loses_nothing(tmp_path: Path) -> 
     with Ledger(tmp_path / "l") as ledger:
         ledger.write([Record("1", file("1"))])
         ledger._db.execute("PRAGMA max_page_count = 8")  # SQLite's own "database or disk is full"
-        with pytest.raises(StoreError, match="Free some disk space"):
+        with pytest.raises(StoreError, match=r"disk is full.*free some space and run the same command"):
             ledger.write([Record(str(i), file("x" * 500 + str(i))) for i in range(1000)])
         assert set(ledger.known(["1", "500"])) == {"1"}
 
 
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "l").write_text("this is no database, though it is long enough to look like one" * 20)
-    with pytest.raises(StoreError, match="delete that file and index again"):
+    with pytest.raises(StoreError, match=r"not a database.*delete that file and index again"):
         Ledger(tmp_path / "l")
 
 
@@ -88,3 +98,9 @@ def test_the_summary_says_what_became_of_every_picture() -> None:
     )
     assert report.exit_code == 4
     assert RunReport("c", "s", "m", encoded=1, seconds=4000).summary().endswith("in 1 h 6 min, 0 images/s")
+
+
+def test_the_summary_counts_what_is_no_picture(tmp_path: Path) -> None:
+    report = RunReport("c", "s", "m", encoded=1, seconds=2, not_pictures=3, stage="indexing")
+    assert "passed over 3 files that are not pictures" in report.summary()
+    assert "stage" not in report.record()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +129,92 @@ def test_a_link_out_of_the_catalogues_folder_is_refused_unless_allowed(tmp_path:
     ]
 
 
+def test_a_row_is_found_by_the_path_another_system_wrote(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "ボルト")
+    picture(tmp_path / "images" / f"{decomposed}.jpg")
+    path = catalogue(tmp_path, f"image\nimages\\1.jpg\nimages/{unicodedata.normalize('NFC', 'ボルト')}.jpg\n")
+    files = list(open_source(path, SourceOptions()).files())
+    assert not any(is_missing(file) for file in files)
+    assert files[0].key == "images\\1.jpg"
+    path.write_text("image\n..\\..\\secret.jpg\n")
+    with pytest.raises(SourceError, match="outside"):
+        open_source(path, SourceOptions())
+
+
+def test_an_images_folder_that_leads_out_of_the_catalogues_folder_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere" / "1.jpg")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "images").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "shop" / "parts.csv").write_text("image\n1.jpg\n")
+    with pytest.raises(SourceError, match="outside"):
+        open_source(tmp_path / "shop" / "parts.csv", SourceOptions())
+    root = tmp_path / "elsewhere"
+    assert len(keys(tmp_path / "shop" / "parts.csv", image_root=root)) == 1
+
+
+def test_rows_without_a_picture_are_told(tmp_path: Path) -> None:
+    source = open_source(catalogue(tmp_path, "image,no\nimages/1.jpg,A\n,B\n"), SourceOptions(id_column="no"))
+    assert source.n_files == 1
+    assert "1 of 2 rows name no picture" in source.notes[-1]
+
+
+def test_an_id_may_be_nought(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "parts.jsonl").write_text('{"no": 0, "image": "a.jpg"}\n')
+    assert keys(tmp_path / "parts.jsonl", id_column="no") == ["0"]
+
+
+def test_a_list_column_becomes_a_list(tmp_path: Path) -> None:
+    path = catalogue(tmp_path, "image,tags\nimages/1.jpg,red;blue\n")
+    (file,) = open_source(path, SourceOptions(list_columns=("tags",))).files()
+    assert file.metadata == {"tags": ["red", "blue"]}
+    with pytest.raises(
+        SourceError, match=r"no column 'tag' \(did you mean 'tags'\?\), given with --list-column"
+    ):
+        open_source(path, SourceOptions(list_columns=("tag",)))
+
+
+def test_columns_take_on_the_kinds_of_the_collections_fields(tmp_path: Path) -> None:
+    source = open_source(catalogue(tmp_path, "image,code,price\nimages/1.jpg,1.50,7\n"), SourceOptions())
+    assert dict(source.fields) == {"code": "float", "price": "integer"}
+    source.conform({"code": "keyword", "price": "float", "else": "text"}, collection="parts")
+    (file,) = source.files()
+    assert file.metadata == {"code": "1.50", "price": 7.0}
+    with pytest.raises(
+        SourceError, match=r"line 2: code is '1.50', but collection 'parts' holds integer values"
+    ):
+        source.conform({"code": "integer"}, collection="parts")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a path longer than the system opens")
+def test_a_folder_that_cannot_be_read_is_told_and_makes_the_source_incomplete(tmp_path: Path) -> None:
+    picture(tmp_path / "x.jpg")
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # 20 * 250 characters: deeper than an absolute path reaches, even for root
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    source = open_source(tmp_path, SourceOptions())
+    assert [file.key for file in source.files()] == ["x.jpg"]
+    assert not source.complete
+    assert "could not be read" in source.notes[0]
+
+
+def test_links_to_folders_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "x.jpg")
+    (tmp_path / "b").symlink_to(tmp_path / "a", target_is_directory=True)
+    source = open_source(tmp_path, SourceOptions())
+    assert len(list(source.files())) == 1
+    assert source.complete
+    assert "1 links to folders were not followed" in source.notes[0]
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no file or folder at"):
         open_source(tmp_path / "nowhere", SourceOptions())
     with pytest.raises(SourceError, match="is a folder"):
         open_source(tmp_path, SourceOptions(id_column="no"))
+    with pytest.raises(SourceError, match=r"is no catalogue; --encoding is for"):
+        open_source(picture(tmp_path / "x.jpg"), SourceOptions(encoding="cp932"))

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipsearch.errors import TableError
-from clipsearch.tables import infer_kinds, read_table, typed
+from clipsearch.tables import fits, infer_kinds, read_table, typed
 
 
 def write(tmp_path: Path, text: str | bytes, name: str = "parts.csv") -> Path:
@@ -109,7 +109,11 @@ def test_json_lines_and_parquet_keep_their_types(tmp_path: Path) -> None:
         (["2026-13-45"], "keyword"),
         (["M8", "12"], "keyword"),
         (["x" * 81, "short"], "text"),
-        (["12345678901234567890"], "float"),
+        (["12345678901234567890"], "keyword"),
+        (["4E7", "12E5"], "keyword"),
+        (["1.5e7", "1e-05", "-.5"], "float"),
+        (["01.50", "2.5"], "keyword"),
+        (["１２"], "keyword"),
     ],
 )
 def test_a_columns_kind_is_told_from_all_its_values(tmp_path: Path, cells: list[str], kind: str) -> None:
@@ -123,3 +127,67 @@ def test_a_column_without_values_has_no_kind(tmp_path: Path) -> None:
     assert typed(" ", "keyword") is None
     assert typed(float("nan"), "float") is None
     assert typed("TRUE", "bool") is True
+
+
+def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
+    odd = "a\u2028b\x85c\x0cd"
+    table = read_table(write(tmp_path, f"part,note\nA1,{odd}\nA2,x\n"))
+    assert [(row.line, row.values["note"]) for row in table.rows] == [(2, odd), (3, "x")]
+    line = json.dumps({"part": "A1", "note": odd}, ensure_ascii=False)
+    assert read_table(write(tmp_path, f"{line}\n{line}\n", "p.jsonl")).rows[1].values["note"] == odd
+
+
+def test_a_delimiter_inside_quotation_marks_is_none(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, '"Size, mm, outer";part\n4;A1\n'))
+    assert table.columns == ("Size, mm, outer", "part")
+
+
+def test_a_spreadsheets_unicode_text_and_empty_columns_at_the_right_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "品番\t名称\t\t\r\nA1\tボルト\t\t\r\n".encode("utf-16"), "parts.tsv")
+    assert read_table(path).rows[0].values == {"品番": "A1", "名称": "ボルト"}
+    marked = write(tmp_path, b"\xef\xbb\xbfpart\nA1\n")
+    assert read_table(marked, encoding="utf-8").columns == ("part",)
+
+
+def test_a_list_column_is_split_and_others_are_not(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "tags,holes\na; b;,1;2\nc|d,3\n,4\n"))
+    assert infer_kinds(table, ["tags", "holes"]) == {"tags": "keyword", "holes": "keyword"}
+    assert infer_kinds(table, ["holes"], lists=["holes"]) == {"holes": "integer"}
+    assert [typed(row.values["tags"], "keyword", split=True) for row in table.rows] == [
+        ["a", "b"],
+        ["c", "d"],
+        None,
+    ]
+    assert typed("1;2", "integer", split=True) == [1, 2]
+    assert typed("a;b", "keyword") == "a;b"
+
+
+def test_a_time_is_spelled_as_the_engines_know_it() -> None:
+    assert typed("2026-01-31 10:00", "datetime") == "2026-01-31T10:00:00"
+    assert typed("2026-01-31", "datetime") == "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "good"),
+    [
+        ("7", "keyword", True),
+        ("7", "float", True),
+        ("7.5", "integer", False),
+        ("", "integer", True),
+        ("M8", "float", False),
+        ("2026-01-31", "datetime", True),
+        (["x", 1], "integer", False),
+    ],
+)
+def test_what_fits_a_kind(value: object, kind: str, good: bool) -> None:
+    assert fits(value, kind) is good  # type: ignore[arg-type]
+
+
+def test_whole_numbers_beyond_64_bits_bytes_and_objects_do_not_stop_a_run(tmp_path: Path) -> None:
+    line = json.dumps({"n": 2**70, "o": {"a": "ä"}, "b": True})
+    table = read_table(write(tmp_path, line, "p.jsonl"))
+    assert infer_kinds(table, table.columns) == {"n": "keyword", "o": "keyword", "b": "bool"}
+    assert typed(table.rows[0].values["n"], "keyword") == str(2**70)
+    assert typed(table.rows[0].values["o"], "keyword") == '{"a": "ä"}'
+    assert typed(True, "keyword") == "true"
+    assert typed(b"\x89PNG", "keyword") is None

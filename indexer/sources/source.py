@@ -1,0 +1,73 @@
+"""What every source gives, and how one is read. Knows no particular kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from clipsearch.types import FieldKind, ImageFile, Payload
+
+_MISSING = -1  # n_bytes of a picture that cannot be had
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to read a source; the catalogue's own only matter for a catalogue."""
+
+    image_columns: Sequence[str] = ()
+    id_column: str | None = None
+    list_columns: Sequence[str] = ()  # their cells hold several values: a;b
+    image_root: Path | None = None  # what relative paths of a catalogue are relative to
+    encoding: str | None = None
+    name: str | None = None  # keeps ids where the source moves to another folder
+    hidden: bool = False
+    allow_outside: bool = False
+
+    def for_catalogues_only(self) -> list[str]:
+        """The options given that mean nothing for a folder or a picture."""
+        given = {
+            "--image-column": self.image_columns,
+            "--id-column": self.id_column,
+            "--list-column": self.list_columns,
+            "--image-root": self.image_root,
+            "--encoding": self.encoding,
+            "--allow-outside": self.allow_outside,
+        }
+        return [option for option, value in given.items() if value]
+
+
+class Source(Protocol):
+    """Pictures to index. name is part of every id, so it must not change between runs."""
+
+    name: str
+    named: bool  # by the user, who thereby says that these are, or are not, the records of that name
+    notes: list[str]  # what was decided for the user; complete when files() has ended
+    n_files: int | None  # how many pictures there are; None before files() has begun
+    n_other: int  # files passed over because their names are no picture's
+    complete: bool  # after files(): it saw all there is, so records it did not give are gone
+
+    @property
+    def fields(self) -> Mapping[str, FieldKind]:
+        """The user's columns and their kinds."""
+
+    def conform(self, declared: Mapping[str, FieldKind], *, collection: str) -> None:
+        """Take on the kinds that a collection's fields have. SourceError for a value that does not fit."""
+
+    def files(self) -> Iterator[ImageFile]:
+        """Every picture, in a stable order; one that cannot be had has n_bytes -1."""
+
+
+def is_missing(file: ImageFile) -> bool:
+    """Whether the picture was not there when it was looked for."""
+    return file.n_bytes == _MISSING
+
+
+def image_file(source: str, key: str, path: Path, metadata: Payload | None = None) -> ImageFile:
+    """The picture at a path as it is now, by one stat."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return ImageFile(source, key, path, _MISSING, 0, metadata or {})
+    return ImageFile(source, key, path, status.st_size, status.st_mtime_ns, metadata or {})
