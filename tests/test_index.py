@@ -22,6 +22,7 @@ from tiny_models import make_clip
 
 import clipsearch
 from clipsearch import images
+from clipsearch.cli.demo import data_folder
 from clipsearch.errors import CollectionLocked, ModelMismatch, SettingsError, SourceError
 from clipsearch.settings import Settings
 from clipsearch.store import exists, list_collections, open_store
@@ -572,6 +573,27 @@ def test_one_photo_in_eight_orientations_has_one_vector(
     for name in ("Landscape", "Portrait"):
         vectors = np.stack([found[f"{name}_{i}.jpg"][0] for i in range(1, 9)])
         assert (vectors @ vectors.T).min() > 0.999
+
+
+def test_one_picture_stored_in_eight_ways_has_one_vector(tmp_path: Path, settings: Settings) -> None:
+    """With the starter model: the same pixels, turned as a camera stores them, and the tag that says how."""
+    from PIL import Image
+
+    way = Image.Transpose
+    stored_as = {2: way.FLIP_LEFT_RIGHT, 3: way.ROTATE_180, 4: way.FLIP_TOP_BOTTOM, 5: way.TRANSPOSE}
+    stored_as |= {6: way.ROTATE_90, 7: way.TRANSVERSE, 8: way.ROTATE_270}
+    part = data_folder() / "images" / "HX-M12x25-MS_1.jpg"
+    upright = Image.open(part).convert("RGB").crop((0, 20, 200, 170)).resize((800, 600))
+    for orientation in range(1, 9):
+        turned = upright.transpose(stored_as[orientation]) if orientation > 1 else upright
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        turned.save(tmp_path / f"{orientation}.jpg", quality=92, exif=exif)
+    run(open_source(tmp_path, SourceOptions()), settings, RunOptions(model="starter"))
+    found = stored(settings)
+    assert all((payload["_width"], payload["_height"]) == (800, 600) for _, payload in found.values())
+    vectors = np.stack([found[f"{i}.jpg"][0] for i in range(1, 9)])
+    assert (vectors @ vectors.T).min() > 0.999
 
 
 def test_a_real_catalogue_is_indexed_and_answers(index: Index, shared_data: Path, settings: Settings) -> None:
