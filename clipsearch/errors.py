@@ -38,8 +38,8 @@ class SourceError(ClipSearchError):
 class ImageError(ClipSearchError):
     """One picture that cannot be used.
 
-    `reason` is a stable code for reports: unreadable, not-an-image, truncated, corrupt, too-large,
-    empty, unsupported, animated-bound … The full list is `clipsearch.images.REASONS`.
+    `reason` is a stable code for reports, such as truncated, corrupt, not-an-image or too-large;
+    `clipsearch.images.REASONS` has them all.
     """
 
     def __init__(self, reason: str, message: str) -> None:
