@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -34,14 +33,17 @@ class ImageFile:
     """One picture to index, found but not yet opened.
 
     key is unique inside its source: the path relative to the folder, or the catalogue's id.
+    path: where it is, for people: a file, archive.tar/member, or a URL. read: its bytes, where path
+    is not a file to be opened; from any thread, raises ImageError. None: path is such a file.
     """
 
     source: str
     key: str
-    path: Path
+    path: str
     n_bytes: int
     mtime_ns: int
     metadata: Payload = field(default_factory=dict)
+    read: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

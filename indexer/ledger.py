@@ -51,8 +51,7 @@ class Record:
 
     def as_failure(self) -> dict[str, Any]:
         """The row of skipped.jsonl."""
-        path = str(self.file.path)
-        values = (self.file.source, self.file.key, path, self.reason, self.message)
+        values = (self.file.source, self.file.key, self.file.path, self.reason, self.message)
         return dict(zip(_FAILURE, map(_text, values), strict=True))
 
 
@@ -71,7 +70,7 @@ class Known:
         return (self.n_bytes, self.mtime_ns, self.path) == (
             file.n_bytes,
             file.mtime_ns,
-            _text(str(file.path)),
+            _text(file.path),
         )
 
 
@@ -133,7 +132,7 @@ class Ledger:
                 r.id,
                 _text(r.file.source),
                 _text(r.file.key),
-                _text(str(r.file.path)),
+                _text(r.file.path),
                 r.file.n_bytes,
                 r.file.mtime_ns,
                 metadata_hash(r.file.metadata),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class Loader:
                 return Loaded(file, id, sha256, same_as=same_as)
             pixels, (width, height) = images.load(data, self.preprocessing, exact=self.exact)
         except ImageError as exc:
-            named = str(exc).replace(f"a picture of {len(data):,} bytes", str(file.path))
+            named = str(exc).replace(f"a picture of {len(data):,} bytes", file.path)
             return Loaded(file, id, error=ImageError(exc.reason, named))
         return Loaded(file, id, sha256, pixels, width, height)
 
@@ -99,15 +100,18 @@ def _read(file: ImageFile) -> bytes:
         raise ImageError(
             "unreadable", f"{file.path}: there is no such file, or it may not be looked at; check the path"
         )
+    if file.read is not None:
+        return file.read()
+    path = Path(file.path)
     try:
-        status = file.path.stat()
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device would never end
             raise ImageError("unreadable", f"{file.path}: not a regular file; take it out of the folder")
         if status.st_size > images.MAX_BYTES:
             raise ImageError(
                 "too-large", f"{file.path}: {status.st_size:,} bytes, over the bound of {images.MAX_BYTES:,}"
             )
-        return file.path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise ImageError(
             "unreadable", f"{file.path}: {exc.strerror or exc}; check that you may read it"

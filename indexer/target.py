@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
@@ -101,7 +100,7 @@ class Target:
 def _found_again(point: Point) -> Record:
     """A record of which only the point is left: the file is read again, its content known."""
     values = {name: str(point.payload.get(name, "")) for name in ("_source", "_key", "_path", "_sha256")}
-    file = ImageFile(values["_source"], values["_key"], Path(values["_path"]), _UNSEEN, 0)
+    file = ImageFile(values["_source"], values["_key"], values["_path"], _UNSEEN, 0)
     return Record(point.id, file, values["_sha256"] or None)
 
 

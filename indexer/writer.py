@@ -163,7 +163,7 @@ def _point(item: Loaded, vector: NDArray[np.float32] | SparseVector, size: Paylo
     file = item.file
     ours = {
         "_key": file.key,
-        "_path": str(file.path),
+        "_path": file.path,
         "_source": file.source,
         "_sha256": item.sha256,
         "_width": size.get("_width"),

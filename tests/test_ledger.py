@@ -12,7 +12,7 @@ from indexer.report import RunReport, write_jsonl
 
 
 def file(key: str, **changes: object) -> ImageFile:
-    values = {"source": "s", "key": key, "path": Path("/p") / key, "n_bytes": 10, "mtime_ns": 20, **changes}
+    values = {"source": "s", "key": key, "path": f"/p/{key}", "n_bytes": 10, "mtime_ns": 20, **changes}
     return ImageFile(**values)  # type: ignore[arg-type]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipsearch import tables
 from clipsearch.errors import SourceError
 from clipsearch.types import FieldKind, ImageFile, Payload
-from indexer.sources.source import SourceOptions, image_file
+from indexer.sources.source import Source, SourceOptions, image_file
 
 IMAGE_COLUMNS = (
     *("image", "image_path", "picture", "photo", "path", "file", "file_name", "filename", "filepath"),
@@ -24,6 +24,7 @@ class CatalogueSource:
     """One row is one record; each of its pictures is a point. Every other column is a field."""
 
     complete = True
+    n_readers = 0
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
         self.path, self.options = path.resolve(), options
@@ -44,6 +45,11 @@ class CatalogueSource:
         self._root = self._chosen_root()
         self.n_files: int | None = self._check_ids()
         self._check_paths()
+
+    @property
+    def parts(self) -> Sequence[Source]:
+        """Itself."""
+        return (self,)
 
     @property
     def fields(self) -> Mapping[str, FieldKind]:

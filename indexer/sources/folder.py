@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipsearch import images
 from clipsearch.errors import SourceError
 from clipsearch.types import FieldKind, ImageFile
-from indexer.sources.source import SourceOptions, image_file
+from indexer.sources.source import Source, SourceOptions, image_file
 
 _JUNK_NAMES = frozenset(
     {"@eaDir", "#recycle", "@Recycle", "Thumbs.db", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
@@ -17,27 +17,37 @@ _JUNK_NAMES = frozenset(
 )
 
 
-class _WithoutColumns:
+class WithoutColumns:
     """A source that knows no more of its pictures than their names."""
 
     name: str
     named: bool
     n_files: int | None = None
     n_other = 0
+    n_readers = 0
     complete = False
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     @property
+    def parts(self) -> Sequence[Source]:
+        """Itself."""
+        return (self,)
+
+    @property
     def fields(self) -> Mapping[str, FieldKind]:
         return {}
+
+    def files(self) -> Iterator[ImageFile]:
+        """Every picture, in a stable order."""
+        raise NotImplementedError
 
     def conform(self, declared: Mapping[str, FieldKind], *, collection: str) -> None:
         """There is nothing to conform."""
 
 
-class FolderSource(_WithoutColumns):
+class FolderSource(WithoutColumns):
     """Every picture below a folder, by name; symbolic links to folders are not followed."""
 
     def __init__(self, folder: Path, options: SourceOptions) -> None:
@@ -89,7 +99,7 @@ class FolderSource(_WithoutColumns):
         return name.startswith(".") and not self._hidden
 
 
-class FileSource(_WithoutColumns):
+class FileSource(WithoutColumns):
     """One picture; its folder is the source, so that indexing the folder later finds it unchanged."""
 
     n_files: int | None = 1

@@ -47,6 +47,11 @@ class Source(Protocol):
     n_files: int | None  # how many pictures there are; None before files() has begun
     n_other: int  # files passed over because their names are no picture's
     complete: bool  # after files(): it saw all there is, so records it did not give are gone
+    n_readers: int  # reads at once that pay; 0: reading is quick, and whoever decodes may do it
+
+    @property
+    def parts(self) -> Sequence[Source]:
+        """The sources this one is made of, each with a name of its own; itself, where it is one."""
 
     @property
     def fields(self) -> Mapping[str, FieldKind]:
@@ -69,5 +74,5 @@ def image_file(source: str, key: str, path: Path, metadata: Payload | None = Non
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a NUL in the name
-        return ImageFile(source, key, path, _MISSING, 0, metadata or {})
-    return ImageFile(source, key, path, status.st_size, status.st_mtime_ns, metadata or {})
+        return ImageFile(source, key, str(path), _MISSING, 0, metadata or {})
+    return ImageFile(source, key, str(path), status.st_size, status.st_mtime_ns, metadata or {})
