@@ -170,10 +170,10 @@ def test_towers_of_other_weights_are_not_taken(clip_copy: tuple[Path, Path]) -> 
     folder, cache = clip_copy
     shutil.copytree(manifest_of(cache).parent, folder / "compiled")
     with Encoder.open(str(folder), cache=cache / "empty") as encoder:
-        assert encoder._compiled("text") is not None  # shipped beside the weights
+        assert encoder._towers.get("text") is not None  # shipped beside the weights
     make_clip(folder, seed=9)
     with Encoder.open(str(folder), cache=cache) as encoder:
-        assert encoder._compiled("text") is None
+        assert encoder._towers.get("text") is None
 
 
 def test_a_tower_that_differs_from_pytorch_is_thrown_away_and_recorded(
@@ -205,7 +205,7 @@ def test_a_tower_that_differs_from_pytorch_is_thrown_away_and_recorded(
     assert not (manifest_of(tmp_path).parent / "text.onnx").exists()
     monkeypatch.setattr(compiling, "export_tower", real)
     with Encoder.open(str(folder), cache=tmp_path) as encoder:
-        assert encoder._settled("text")  # not tried again at every indexing
+        assert encoder._towers.is_settled("text")  # not tried again at every indexing
 
 
 def test_an_exporter_that_fails_leaves_pytorch_in_charge(
@@ -264,7 +264,7 @@ def test_a_large_towers_weights_lie_beside_it_and_are_checked_too(
     data = manifest_of(tmp_path).parent / "text.onnx.data"
     data.write_bytes(data.read_bytes()[:-1])
     with Encoder.open(str(folder), cache=tmp_path) as encoder:
-        assert encoder._compiled("text") is None
+        assert encoder._towers.get("text") is None
 
 
 def test_a_shipped_model_needs_no_cache_and_half_the_room(tmp_path: Path) -> None:
@@ -321,3 +321,38 @@ def test_the_cached_folder_is_named_by_weights_export_and_runtime(monkeypatch: p
     monkeypatch.undo()
     monkeypatch.setattr(compiled, "EXPORT_VERSION", 99)
     assert key != compiled.cache_key("a" * 64)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_int8_pictures_are_near_the_float32_ones_and_say_so(family: str, made: Made, tmp_path: Path) -> None:
+    folder, _, texts, images = made(family)
+    with Encoder.open(str(folder), cache=tmp_path, precision="int8") as encoder:
+        ours = encoder.encode_pixels(some_pixels())  # compiled on first use
+        assert (ours * images).sum(axis=1).min() > 0.99
+        assert not np.array_equal(ours, images)
+        np.testing.assert_allclose(encoder.encode_texts(TEXTS), texts, atol=1e-5)  # words stay float32
+        assert encoder.fingerprint.precision == "int8"
+        assert not uses_torch(encoder)
+    entry = json.loads(manifest_of(tmp_path).read_text())["towers"]["image-int8"]
+    assert entry["cosine"] >= compiling.MIN_COSINE_INT8
+
+
+def test_a_model_that_8_bits_would_spoil_is_refused_at_int8(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _, images = made("clip")
+    monkeypatch.setattr(compiling, "MIN_COSINE_INT8", 1.1)
+    with (
+        Encoder.open(str(folder), cache=tmp_path, precision="int8") as encoder,
+        pytest.raises(EncoderError, match=r"cannot be used at int8 \(cosine .* below 1.1\)"),
+    ):
+        encoder.encode_pixels(some_pixels())
+    with Encoder.open(str(folder), cache=tmp_path) as encoder:  # and float32 is not spoiled by that
+        np.testing.assert_allclose(encoder.encode_pixels(some_pixels()), images, atol=1e-5)
+
+
+def test_bf16_on_a_cpu_is_near_float32(made: Made, tmp_path: Path) -> None:
+    folder, _, _, images = made("clip")
+    with Encoder.open(str(folder), cache=tmp_path, device="cpu", precision="bf16") as encoder:
+        assert (encoder.encode_pixels(some_pixels()) * images).sum(axis=1).min() > 0.99
+        assert encoder.fingerprint.precision == "bf16"

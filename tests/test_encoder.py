@@ -17,7 +17,7 @@ from PIL import Image
 from tiny_models import CONTEXT, SIZE, make_clip, make_naflex, make_siglip, make_siglip2
 
 from clipsearch.encoder import Encoder
-from clipsearch.encoder.towers import TowerOutOfMemory, run_halving
+from clipsearch.encoder.towers import BatchLimit, TowerOutOfMemory
 from clipsearch.errors import EncoderError, ImageError, ModelError
 
 TEXTS = [
@@ -355,14 +355,17 @@ def test_a_batch_too_large_for_memory_is_halved_until_it_fits() -> None:
         return batch.astype(np.float32)
 
     batch = np.arange(22).reshape(11, 2)
-    np.testing.assert_array_equal(run_halving(run, batch, what="picture"), batch)
-    assert max(n for n in seen if n <= 3) <= 3 and seen[0] == 11
+    limit = BatchLimit("picture")
+    np.testing.assert_array_equal(limit.run(run, batch), batch)
+    assert seen[:3] == [11, 5, 2] and max(seen[2:]) == 2
+    np.testing.assert_array_equal(limit.run(run, batch), batch)
+    assert max(seen[3:]) == 2  # what did not fit is not tried again
 
     def never(batch: NDArray[Any]) -> NDArray[np.float32]:
         raise TowerOutOfMemory("none fits")
 
     with pytest.raises(EncoderError, match="not even one picture fits"):
-        run_halving(never, batch, what="picture")
+        BatchLimit("picture").run(never, batch)
 
 
 def test_torch_running_out_of_memory_halves_the_batch(

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from clipsearch.errors import EncoderError
 from clipsearch.models import file_sha256
 
-TowerName = Literal["text", "image"]
+TowerName = Literal["text", "image", "image-int8"]
 EXPORT_VERSION = 1  # raise when export.py changes what a file means
 MANIFEST = "manifest.json"
 
@@ -40,6 +40,10 @@ class CompiledFolder:
     def is_settled(self, name: TowerName) -> bool:
         """Whether nothing is to be made: the tower is good, or was refused for a recorded reason."""
         return "refused" in self.entries().get(name, {}) or self.tower(name) is not None
+
+    def refusal(self, name: TowerName) -> str:
+        """Why the tower was refused; empty if it was not."""
+        return str(self.entries().get(name, {}).get("refused", ""))
 
     def faster(self) -> str:
         """Which runtime measured faster for pictures in batches: onnx or torch."""

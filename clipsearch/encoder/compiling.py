@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clipsearch.encoder.compiled import TowerName, write_manifest
 from clipsearch.encoder.export import export_tower
+from clipsearch.encoder.int8 import quantise
 from clipsearch.encoder.onnx_runtime import OnnxTower
 from clipsearch.encoder.spec import ModelSpec
 from clipsearch.encoder.tokens import TextTokenizer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clipsearch.encoder.torch_runtime import TorchModel
 
 MIN_COSINE = 0.9999  # to PyTorch's vectors; below, a compiled tower is thrown away
+MIN_COSINE_INT8 = 0.99
 _TEXTS = (
     "a photo of a cat",
     "brass hex bolt M8 x 40",
@@ -69,7 +71,7 @@ def compile_towers(
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target, prefix=".draft-") as draft:
             made = {
-                name: _make(Path(draft), name, reference, measure=measure, half_weights=half_weights)
+                name: _make(Path(draft), name, reference, target, measure=measure, half_weights=half_weights)
                 for name in towers
             }
             for path in Path(draft).iterdir():
@@ -83,20 +85,24 @@ def compile_towers(
 
 
 def _make(
-    draft: Path, name: TowerName, reference: Reference, *, measure: bool, half_weights: bool
+    draft: Path, name: TowerName, reference: Reference, kept: Path, *, measure: bool, half_weights: bool
 ) -> dict[str, Any]:
-    """Export one tower into `draft`; its manifest entry."""
+    """Export one tower into `draft`; its manifest entry. kept: where those are that were made before."""
     path = draft / f"{name}.onnx"
+    least = MIN_COSINE_INT8 if name == "image-int8" else MIN_COSINE
     try:
-        export_tower(reference.model.model, name, reference.spec, path, half_weights=half_weights)
+        if name == "image-int8":
+            quantise(next(p for p in (draft / "image.onnx", kept / "image.onnx") if p.is_file()), path)
+        else:
+            export_tower(reference.model.model, name, reference.spec, path, half_weights=half_weights)
         tower = OnnxTower(path, threads=reference.threads)
         cosine = _agreement(name, tower, reference)
     except OSError:
         raise
     except Exception as exc:  # the exporter raises anything; without a compiled tower torch still serves
         return _refused(path, f"{type(exc).__name__}: {(str(exc) or 'no message').splitlines()[0][:300]}")
-    if not cosine >= MIN_COSINE:
-        return _refused(path, f"cosine {cosine:.6f} to PyTorch, below {MIN_COSINE}")
+    if not cosine >= least:
+        return _refused(path, f"cosine {cosine:.6f} to PyTorch, below {least}")
     entry: dict[str, Any] = {"cosine": round(cosine, 8), "files": _files(path)}
     if name == "image" and measure:
         entry |= _measured(tower, reference)
@@ -112,7 +118,7 @@ def _agreement(name: TowerName, tower: OnnxTower, reference: Reference) -> float
         pairs = [(tower.run(ids), model.text(ids)) for ids in batches]
     else:
         pixels = normalise(_pictures(spec, _N_PICTURES), spec.preprocessing)
-        pairs = [(tower.run(part), model.normalised(part)) for part in (pixels, pixels[:1])]
+        pairs = [(tower.run(part), model.plain(part)) for part in (pixels, pixels[:1])]
     return min(_least_cosine(ours, theirs) for ours, theirs in pairs)
 
 

@@ -14,6 +14,12 @@ from clipsearch.errors import EncoderError
 
 _MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 _AMPERE = 8  # the first generation with fast bfloat16
+PRECISIONS = {
+    "cpu": ("fp32", "bf16", "int8"),
+    "cuda": ("fp32", "bf16", "fp16"),
+    "mps": ("fp32", "fp16"),
+}
+"""What each kind of device can compute in. On a CPU bf16 is fast with AMX and slow without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class Device:
     """name: torch's ("cpu", "cuda", "cuda:1", "mps"); precision: of its matrix products."""
 
     name: str
-    precision: str  # fp32 | bf16 | fp16
+    precision: str  # fp32 | bf16 | fp16 | int8
 
     @property
     def is_cpu(self) -> bool:
@@ -29,21 +35,38 @@ class Device:
         return self.name == "cpu"
 
 
-def choose(wanted: str, *, exact: bool = False) -> Device:
+def choose(wanted: str, *, exact: bool = False, precision: str | None = None) -> Device:
     """The device for `wanted`: auto (CUDA, then Apple's MPS, then CPU), cpu, cuda, cuda:N or mps.
 
-    exact asks for float32 everywhere. Raises EncoderError if the wanted device is not there.
+    exact asks for float32 everywhere; precision for one that the device need not prefer.
+    Raises EncoderError if the wanted device is not there, or cannot do that.
     """
+    found = _found(wanted)
+    if precision is None and not exact:
+        return found
+    chosen = Device(found.name, precision or "fp32")
+    if exact and chosen.precision != "fp32":
+        raise EncoderError(f"exact vectors are float32, not {precision}; ask for one of the two")
+    if chosen.precision not in PRECISIONS[found.name.split(":")[0]]:
+        able = ", ".join(PRECISIONS[found.name.split(":")[0]])
+        raise EncoderError(
+            f"precision {precision!r} is not for {found.name} (there: {able}); "
+            "choose another, or another --device"
+        )
+    return chosen
+
+
+def _found(wanted: str) -> Device:
+    """The device at the precision it prefers."""
     kind = wanted.split(":")[0]
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise EncoderError(f"device {wanted!r} is unknown; choose auto, cpu, cuda, cuda:1 or mps")
     majors = cuda_majors() if kind in ("auto", "cuda") else []
     number = int(wanted.split(":")[1]) if re.fullmatch(r"cuda:\d+", wanted) else 0
     if kind != "cpu" and number < len(majors):
-        precision = "bf16" if majors[number] >= _AMPERE else "fp16"
-        return Device(wanted if kind == "cuda" else "cuda", "fp32" if exact else precision)
+        return Device(wanted if kind == "cuda" else "cuda", "bf16" if majors[number] >= _AMPERE else "fp16")
     if kind in ("auto", "mps") and has_mps():
-        return Device("mps", "fp32" if exact else "fp16")
+        return Device("mps", "fp16")
     if kind in ("cuda", "mps"):
         raise EncoderError(
             f"device {wanted!r} is not here: {_reason(kind, len(majors))}; "

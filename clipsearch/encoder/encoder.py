@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsearch.encoder.compiled import MANIFEST, CompiledFolder, TowerName, cache_key, locked
+from clipsearch.encoder.compiled import MANIFEST, CompiledFolder, TowerName, locked
 from clipsearch.encoder.devices import Device, choose
-from clipsearch.encoder.onnx_runtime import OnnxTower
+from clipsearch.encoder.opened import OpenedTowers
 from clipsearch.encoder.spec import canonical, read_spec
 from clipsearch.encoder.tokens import TextTokenizer, tokenizer_sha256
-from clipsearch.encoder.towers import Vectors, run_halving, unit
+from clipsearch.encoder.towers import BatchLimit, Vectors, unit
 from clipsearch.errors import EncoderError
 from clipsearch.images import load, normalise
 from clipsearch.models import LOCAL_PREFIX, ModelFolder, resolve, weight_files, weights_sha256
@@ -30,6 +30,7 @@ from clipsearch.types import Embeddings, Fingerprint
 
 if TYPE_CHECKING:
     from clipsearch.encoder.compiling import Reference
+    from clipsearch.encoder.onnx_runtime import OnnxTower
     from clipsearch.encoder.torch_runtime import TorchModel
     from clipsearch.images import Source
 
@@ -64,9 +65,10 @@ class Encoder:
         )
         self._lock = threading.RLock()
         self._tokenizer: TextTokenizer | None = None
-        self._towers: dict[TowerName, OnnxTower | None] = {}
-        self._prefers_torch = False  # for batches of pictures, where it measured faster
         self._torch: TorchModel | None = None
+        sha = self.fingerprint.weights_sha256
+        self._towers = OpenedTowers(folder.path, sha, cache, threads=threads)
+        self._fits = {"picture": BatchLimit("picture"), "text": BatchLimit("text")}
 
     @classmethod
     def open(
@@ -76,16 +78,18 @@ class Encoder:
         device: str = "auto",
         cache: Path | None = None,
         exact: bool = False,
+        precision: str | None = None,
         threads: int | None = None,
         download: bool = True,
     ) -> Self:
         """The encoder of a model by name (see clipsearch.models.resolve). Loads no weights yet.
 
         cache: where compiled towers are kept (default: the settings'). exact: full JPEG decode and
-        float32 on every device. threads: of each runtime on the CPU; None: all cores.
-        Raises ModelNotFound, ModelError, EncoderError (the device is not there).
+        float32 on every device. precision: fp32, bf16, fp16 or int8 (on a CPU, pictures only); None: the
+        device's best. threads: of each runtime on the CPU; None: all cores.
+        Raises ModelNotFound, ModelError, EncoderError (the device is not there, or not at that precision).
         """
-        chosen = choose(device, exact=exact)
+        chosen = choose(device, exact=exact, precision=precision)
         folder = resolve(name, download=download)
         cache = cache or Settings.load().cache
         return cls(folder, device=chosen, cache=cache, exact=exact, threads=threads)
@@ -117,7 +121,7 @@ class Encoder:
             )
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        return unit(run_halving(self._image_runner(len(pixels)), pixels, what="picture"), what="picture")
+        return unit(self._fits["picture"].run(self._image_runner(len(pixels)), pixels), what="picture")
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> Embeddings:
         """Embed texts; row i belongs to texts[i]. Texts beyond the model's context are cut.
@@ -134,23 +138,25 @@ class Encoder:
         for start in range(0, len(texts), _positive(batch_size)):
             rows = by_length[start : start + batch_size]
             ids = tokenizer.batch([tokens[i] for i in rows])
-            vectors[rows] = run_halving(run, ids, what="text")
+            vectors[rows] = self._fits["text"].run(run, ids)
         return unit(vectors, what="text")
 
     def compile(self) -> None:
-        """Make the compiled towers that are not there yet: text, and on a CPU also image.
+        """Make the compiled towers that are not there yet: text, and on a CPU also image (and its int8).
 
         Takes seconds to minutes once per model; a second process waits for the first. A tower that
         cannot be compiled faithfully stays in PyTorch. Raises EncoderError if the cache is not writable.
         """
         wanted: list[TowerName] = ["text", "image"] if self._device.is_cpu else ["text"]
-        if all(self._settled(name) for name in wanted):
+        if self._device.precision == "int8":
+            wanted.append("image-int8")
+        if all(self._towers.is_settled(name) for name in wanted):
             return
         from clipsearch.encoder.compiling import compile_towers
 
-        target = self._cached_folder().folder
+        target = self._towers.cached_folder().folder
         with locked(target):
-            folder = self._cached_folder()
+            folder = self._towers.cached_folder()
             missing = [name for name in wanted if not folder.is_settled(name)]
             if missing:
                 compile_towers(target, missing, self.reference())
@@ -163,9 +169,9 @@ class Encoder:
         """The model in float32 on the CPU, to export from and to compare with. Not for embedding."""
         from clipsearch.encoder.compiling import Reference
 
-        on_cpu = self._device.is_cpu
+        plain = Device("cpu", "fp32")
         return Reference(
-            model=self._torch_model() if on_cpu else self._load(Device("cpu", "fp32")),
+            model=self._torch_model() if self._device == plain else self._load(plain),
             spec=self._spec,
             tokenizer=self._text_tokenizer(),
             weights_sha256=self.fingerprint.weights_sha256,
@@ -188,51 +194,31 @@ class Encoder:
         self.close()
 
     def _text_runner(self) -> Callable[[NDArray[Any]], Vectors]:
-        tower = self._compiled("text")
+        tower = self._towers.get("text")
         return tower.run if tower is not None else self._torch_model().text
 
     def _image_runner(self, n: int) -> Callable[[NDArray[Any]], Vectors]:
         """On the CPU the faster runtime; for a few pictures the compiled one unless torch is loaded."""
-        tower = self._compiled("image") if self._device.is_cpu else None
-        if tower is None:
-            return self._torch_model().image
-        if self._prefers_torch and (n >= _FEW or self._torch is not None):
+        if self._device.precision == "int8":
+            run = self._int8_tower().run
+            return lambda pixels: run(normalise(pixels, self.preprocessing))
+        tower = self._towers.get("image") if self._device == Device("cpu", "fp32") else None
+        if tower is None or (self._towers.prefers_torch and (n >= _FEW or self._torch is not None)):
             return self._torch_model().image
         run = tower.run
         return lambda pixels: run(normalise(pixels, self.preprocessing))
 
-    def _compiled(self, name: TowerName) -> OnnxTower | None:
-        """The compiled tower, opened once; None if there is none that works."""
-        with self._lock:
-            if name not in self._towers:
-                self._towers[name] = self._open_tower(name)
-            return self._towers[name]
-
-    def _open_tower(self, name: TowerName) -> OnnxTower | None:
-        for folder in self._folders():
-            path = folder.tower(name)
-            if path is None:
-                continue
-            try:
-                tower = OnnxTower(path, threads=self._threads)
-            except EncoderError:  # shipped for another ONNX Runtime: PyTorch can still do it
-                continue
-            if name == "image":
-                self._prefers_torch = folder.faster() == "torch"
-            return tower
-        return None
-
-    def _folders(self) -> list[CompiledFolder]:
-        """Where compiled towers may be: shipped in the model's folder, then the cache."""
-        sha = self.fingerprint.weights_sha256
-        return [CompiledFolder(self._folder.path / "compiled", sha, self._cache), self._cached_folder()]
-
-    def _cached_folder(self) -> CompiledFolder:
-        sha = self.fingerprint.weights_sha256
-        return CompiledFolder(self._cache / "compiled" / cache_key(sha), sha, self._cache)
-
-    def _settled(self, name: TowerName) -> bool:
-        return any(folder.is_settled(name) for folder in self._folders())
+    def _int8_tower(self) -> OnnxTower:
+        tower = self._towers.get("image-int8")
+        if tower is None:
+            self.compile()
+            tower = self._towers.get("image-int8")
+        if tower is None:
+            raise EncoderError(
+                f"{self.fingerprint.model} cannot be used at int8 ({self._towers.refusal('image-int8')}); "
+                "leave --precision out"
+            )
+        return tower
 
     def _text_tokenizer(self) -> TextTokenizer:
         with self._lock:

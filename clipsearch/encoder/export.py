@@ -16,6 +16,7 @@ import numpy as np
 
 from clipsearch.encoder.compiled import TowerName
 from clipsearch.encoder.onnx_runtime import OUTPUT
+from clipsearch.encoder.pooled import image_tower
 from clipsearch.encoder.spec import ModelSpec
 
 OPSET = 18
@@ -39,7 +40,7 @@ def export_tower(
         shapes[1] = torch.export.Dim("tokens", min=2, max=spec.context)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _module(model, tower),
+            _module(model, tower, spec),
             (_example(tower, spec),),
             dynamo=True,
             input_names=["input_ids" if tower == "text" else "pixel_values"],
@@ -78,8 +79,11 @@ def _example(tower: TowerName, spec: ModelSpec) -> Any:
     return torch.zeros((3, 3, spec.preprocessing.height, spec.preprocessing.width))
 
 
-def _module(model: Any, tower: TowerName) -> Any:
+def _module(model: Any, tower: TowerName, spec: ModelSpec) -> Any:
     import torch
+
+    if tower == "image":
+        return image_tower(model, spec)
 
     class Tower(torch.nn.Module):
         def __init__(self) -> None:
@@ -87,8 +91,7 @@ def _module(model: Any, tower: TowerName) -> Any:
             self.model = model
 
         def forward(self, batch: Any) -> Any:
-            features = model.get_text_features if tower == "text" else model.get_image_features
-            output = features(batch)
+            output = model.get_text_features(batch)
             return getattr(output, "pooler_output", output)
 
     return Tower().eval()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.encoder.devices import Device
+from clipsearch.encoder.pooled import image_tower, plain_features
 from clipsearch.encoder.spec import ModelSpec
 from clipsearch.encoder.towers import TowerOutOfMemory, Vectors
 from clipsearch.errors import EncoderError, ModelError
@@ -37,6 +38,7 @@ class TorchModel:
         model = load_model(folder, spec, self._dtype)
         try:
             self.model = model.to(self._device)
+            self._image_tower = image_tower(self.model, spec)
         except RuntimeError as exc:  # torch.OutOfMemoryError is one
             raise EncoderError(
                 f"the model in {folder} does not fit on {device.name} ({str(exc).splitlines()[0]}); "
@@ -62,7 +64,7 @@ class TorchModel:
         with _translated(), torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
             values = normalised_on_device(batch, self._preprocessing)
-            return _array(self.model.get_image_features(pixel_values=values.to(self._dtype)))
+            return _array(self._image_tower(values.to(self._dtype)))
 
     def normalised(self, pixels: NDArray[np.float32]) -> Vectors:
         """Normalised pixels (B, 3, H, W) -> vectors (B, D)."""
@@ -70,7 +72,15 @@ class TorchModel:
 
         with _translated(), torch.inference_mode():
             batch = torch.from_numpy(pixels).to(self._device, self._dtype)
-            return _array(self.model.get_image_features(pixel_values=batch))
+            return _array(self._image_tower(batch))
+
+    def plain(self, pixels: NDArray[np.float32]) -> Vectors:
+        """As normalised, in transformers' own way: what every other way is compared with."""
+        import torch
+
+        with _translated(), torch.inference_mode():
+            batch = torch.from_numpy(pixels).to(self._device, self._dtype)
+            return _array(plain_features(self.model, batch))
 
 
 def normalised_on_device(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

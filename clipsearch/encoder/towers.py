@@ -1,4 +1,4 @@
-"""What every runtime gives: a tower turns a batch into vectors. Halves batches that do not fit in memory."""
+"""What every runtime gives: a tower turns a batch into vectors. Cuts batches that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -26,21 +26,29 @@ class TowerOutOfMemory(Exception):
     """A batch did not fit; a smaller one may."""
 
 
-def run_halving(run: Callable[[NDArray[Any]], Vectors], batch: NDArray[Any], *, what: str) -> Vectors:
-    """run(batch), in halves as small as needed to fit in memory.
+class BatchLimit:
+    """The largest batch that fits in memory, found by halving and kept: a long run fails once, not always."""
 
-    Raises EncoderError if not even one item fits.
-    """
-    try:
-        return run(batch)
-    except TowerOutOfMemory as exc:
-        if len(batch) <= 1:
-            raise EncoderError(
-                f"not even one {what} fits in the device's memory ({exc}); close other programs on it, "
-                "choose a smaller model (clipsearch models), or --device cpu"
-            ) from exc
-    half = len(batch) // 2
-    return np.concatenate([run_halving(run, part, what=what) for part in (batch[:half], batch[half:])])
+    def __init__(self, what: str) -> None:
+        """what: one item of a batch, for the message."""
+        self._what = what
+        self.size: int | None = None  # None: nothing has failed yet
+
+    def run(self, run: Callable[[NDArray[Any]], Vectors], batch: NDArray[Any]) -> Vectors:
+        """run(batch), in parts as small as needed. Raises EncoderError if not even one item fits."""
+        if self.size is not None and len(batch) > self.size:
+            parts = [batch[i : i + self.size] for i in range(0, len(batch), self.size)]
+            return np.concatenate([self.run(run, part) for part in parts])
+        try:
+            return run(batch)
+        except TowerOutOfMemory as exc:
+            if len(batch) <= 1:
+                raise EncoderError(
+                    f"not even one {self._what} fits in the device's memory ({exc}); close other programs on "
+                    "it, choose a smaller model (clipsearch models), or --device cpu"
+                ) from exc
+        self.size = min(len(batch) // 2, self.size or len(batch))
+        return self.run(run, batch)
 
 
 def unit(vectors: Vectors, *, what: str) -> Embeddings:
