@@ -24,6 +24,8 @@ class SourceOptions:
     name: str | None = None  # keeps ids where the source moves to another folder
     hidden: bool = False
     allow_outside: bool = False
+    include: Sequence[str] = ()  # patterns as in .gitignore: only pictures that match one
+    exclude: Sequence[str] = ()  # and none that match one of these
 
     def for_catalogues_only(self) -> list[str]:
         """The options given that mean nothing for a folder or a picture."""
@@ -44,10 +46,22 @@ class Source(Protocol):
     name: str
     named: bool  # by the user, who thereby says that these are, or are not, the records of that name
     notes: list[str]  # what was decided for the user; complete when files() has ended
-    n_files: int | None  # how many pictures there are; None before files() has begun
-    n_other: int  # files passed over because their names are no picture's
-    complete: bool  # after files(): it saw all there is, so records it did not give are gone
-    n_readers: int  # reads at once that pay; 0: reading is quick, and whoever decodes may do it
+
+    @property
+    def n_files(self) -> int | None:
+        """How many pictures there are; None as long as that is not known."""
+
+    @property
+    def n_other(self) -> int:
+        """Files passed over because their names are no picture's."""
+
+    @property
+    def complete(self) -> bool:
+        """After files(): it saw all there is, so records it did not give are gone."""
+
+    @property
+    def n_readers(self) -> int:
+        """Reads at once that pay; 0: reading is quick, and whoever decodes may do it."""
 
     @property
     def parts(self) -> Sequence[Source]:
