@@ -132,8 +132,8 @@ class FilesSource(WithoutColumns):
     """Pictures of one folder that were named one by one; never all there is, so nothing is gone.
 
     The folder is the source, so that indexing it later finds them unchanged. by_pattern: they were
-    found, not named, so what the folder would leave out is left out here. alone: the only thing
-    named, and so a picture whatever its suffix says.
+    found, not named, so the folder's ignore files count. alone: it is the only thing that was named,
+    and so a picture whatever its suffix says.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class FilesSource(WithoutColumns):
     ) -> None:
         """keys: paths below the folder, with slashes."""
         super().__init__()
-        self.folder, self._hidden, self._by_pattern = folder, options.hidden, by_pattern
+        self.folder = folder
         self.name, self.named = options.name or str(folder), options.name is not None
         rules = Rules(options, ignore_files_in(folder)) if by_pattern else Rules(options)
-        there = [key for key in dict.fromkeys(keys) if not (by_pattern and self._is_junk(key))]
+        there = list(dict.fromkeys(keys))
         pictures = there if alone else [key for key in there if suffix(key) in images.SUFFIXES]
         self._keys = [key for key in pictures if not rules.leaves_out(key)]
         self.n_files = len(self._keys)
@@ -157,9 +157,6 @@ class FilesSource(WithoutColumns):
         """In the order in which they were named."""
         for key in self._keys:
             yield image_file(self.name, key, self.folder / key)
-
-    def _is_junk(self, key: str) -> bool:
-        return any(is_junk(name, hidden=self._hidden) for name in key.split("/"))
 
 
 def ignore_files_in(top: Path) -> ReadIgnoreFile:
