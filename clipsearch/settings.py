@@ -125,7 +125,7 @@ def _checked(values: dict[str, Any], origins: Mapping[str, str]) -> dict[str, An
         values[name] = Path(values[name]).expanduser()
     check_collection_name(values.get("collection", DEFAULT_COLLECTION))
     device = str(values.get("device", "auto"))
-    if device.split(":")[0] not in _DEVICES:
+    if any(part.strip().split(":")[0] not in _DEVICES for part in device.split(",")):
         raise SettingsError(
             f"device {device!r} (from {origins['device']}) is not one of {', '.join(_DEVICES)}"
         )

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.types import ImageFile
-from indexer.ledger import Record, metadata_hash, record_id
+from indexer.ledger import metadata_hash, record_id
+from indexer.loading import Work
 from indexer.report import RunReport
 from indexer.target import Target
-from indexer.writer import Writer
 
 _CHUNK = 2000  # files compared at once
 _NONE = np.empty(0, dtype=np.uint64)
@@ -22,15 +22,13 @@ _NONE = np.empty(0, dtype=np.uint64)
 class Changes:
     """Compares, counts what needs no reading, and knows afterwards what is gone."""
 
-    def __init__(self, target: Target, writer: Writer, report: RunReport, *, retry_failed: bool) -> None:
-        self._target, self._writer, self._report = target, writer, report
+    def __init__(self, target: Target, report: RunReport, *, retry_failed: bool) -> None:
+        self._target, self._report = target, report
         self._retry_failed = retry_failed
         self._met = array("Q")  # 8 bytes of each id met: a million files in 8 MB
 
-    def to_read(
-        self, files: Iterable[ImageFile], *, until: Callable[[], bool]
-    ) -> Iterator[tuple[ImageFile, str]]:
-        """The files that have to be read, with their ids; ends early when `until` says so."""
+    def to_do(self, files: Iterable[ImageFile], *, until: Callable[[], bool]) -> Iterator[Work]:
+        """What has to be read, and what only has new columns; ends early when `until` says so."""
         rest = iter(files)
         while (chunk := list(islice(rest, _CHUNK))) and not until():
             pairs = [(file, record_id(file)) for file in chunk]
@@ -38,7 +36,7 @@ class Changes:
             yield from self._changed(pairs)
 
     def gone(self, source: str) -> list[str]:
-        """Records of the source, in the collection, that were not met. Complete when to_read has ended.
+        """Records of the source, in the collection, that were not met. Complete when to_do has ended.
 
         What is gone and never could be used is forgotten here.
         """
@@ -55,23 +53,20 @@ class Changes:
         ledger.forget(useless)
         return sorted(set(gone) - set(useless))
 
-    def _changed(self, pairs: list[tuple[ImageFile, str]]) -> list[tuple[ImageFile, str]]:
+    def _changed(self, pairs: list[tuple[ImageFile, str]]) -> list[Work]:
         ledger = self._target.ledger
         known = ledger.known([id for _, id in pairs]) if ledger is not None else {}
-        changed: list[tuple[ImageFile, str]] = []
-        edited: list[Record] = []
+        changed: list[Work] = []
         for file, id in pairs:
             before = known.get(id)
             if before is None or not before.same_file(file) or (before.reason and self._retry_failed):
-                changed.append((file, id))
+                changed.append(Work(file, id))
             elif before.reason:
                 self._report.failed_before += 1
             elif before.metadata != metadata_hash(file.metadata):
-                edited.append(Record(id, file, before.sha256))
+                changed.append(Work(file, id, before.sha256, edited=True))  # its picture did not change
             else:
                 self._report.unchanged += 1
-        if edited:  # the catalogue's rows changed, their pictures did not
-            changed += [(record.file, record.id) for record in self._writer.write_columns(edited)]
         return changed
 
 

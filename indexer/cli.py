@@ -65,13 +65,17 @@ _STARTER_NOTE = (
 @click.option("--retry-failed", is_flag=True, help="Try pictures again that could not be used before.")
 @click.option("--exact", is_flag=True, help="Decode JPEGs at full size; slower, new collections only.")
 @click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16", "int8"]),
+    help="Of the model's arithmetic. int8: a CPU with 8-bit products; bf16: a GPU, or a CPU with AMX. "
+    "[default: bf16 or fp16 on a GPU, fp32 on a CPU]",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(1, 4096),
-    default=32,
-    show_default=True,
-    help="Pictures a call of the model.",
+    help="Pictures a call of the model. [default: 8 on a CPU; tried out on a GPU]",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Decoding threads. [default: one a core]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that decode. [default: one a core]")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write counts as JSON."
 )
@@ -94,7 +98,8 @@ def index(
     sync: bool,
     retry_failed: bool,
     exact: bool,
-    batch_size: int,
+    precision: str | None,
+    batch_size: int | None,
     workers: int | None,
     report: Path | None,
     as_json: bool,
@@ -143,7 +148,7 @@ def index(
     told = len(opened.notes)
     for note in opened.notes:
         click.echo(note, err=True)
-    run_options = RunOptions(model, batch_size, workers, exact, sync, retry_failed)
+    run_options = RunOptions(model, batch_size, workers, exact, precision, sync, retry_failed)
     with quiet_libraries(), interrupts() as stopped, progress(quiet=quiet) as on_progress:
         done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
     for note in done.notes[told:]:

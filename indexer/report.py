@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from indexer.stages import Meter
+
+_NOT_COUNTS = ("stage", "meter", "on_gpu")  # for the progress only
 EXIT_DONE, EXIT_STOPPED, EXIT_SOME_FAILED = 0, 1, 4
 
 
@@ -34,6 +38,9 @@ class RunReport:
     skipped_file: str | None = None
     notes: list[str] = field(default_factory=list)
     stage: str = ""  # what is being done, for the progress
+    busy: dict[str, float] = field(default_factory=dict)  # share of its threads' time that a stage worked
+    meter: Meter | None = None
+    on_gpu: bool = False
 
     @property
     def done(self) -> int:
@@ -65,13 +72,14 @@ class RunReport:
         if self.not_pictures:
             parts.append(f"passed over {self.not_pictures:,} files that are not pictures")
         pace = f", {self.images_per_s:,.0f} images/s" if self.encoded else ""
-        return f"{', '.join(parts)} in {_duration(self.seconds)}{pace}"
+        return f"{', '.join(parts)} in {duration(self.seconds)}{pace}"
 
     def record(self) -> dict[str, Any]:
         """The run as --json and --report write it."""
-        counts = {name: value for name, value in asdict(self).items() if name != "stage"}
+        counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_COUNTS}
         return {
             **counts,
+            "busy": {name: round(share, 4) for name, share in self.busy.items()},
             "seconds": round(self.seconds, 3),
             "images_per_s": round(self.images_per_s, 2),
             "exit_code": self.exit_code,
@@ -98,7 +106,8 @@ def _replace(path: Path, lines: Iterable[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """12.3 s, 4 min 12 s or 3 h 5 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

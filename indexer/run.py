@@ -5,40 +5,41 @@ Owns the order: find, compare, load, encode, write, wind up. Each step's work is
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from clipsearch.encoder import Encoder
 from clipsearch.errors import SettingsError, SourceError
 from clipsearch.search import require_same_model
 from clipsearch.settings import Settings
 from clipsearch.types import CollectionSpec, Fingerprint, ImageFile, Point
 from indexer.changes import Changes
+from indexer.encoding import Encoding
 from indexer.ledger import Ledger
-from indexer.pipeline import Loaded, Loader, load_all
+from indexer.loading import Loaded
 from indexer.report import RunReport, write_jsonl
 from indexer.sources import Source
 from indexer.target import Target
 from indexer.writer import Writer
 
 SKIPPED = "skipped.jsonl"
+INDEXING, STORE = "indexing", "store"
 _PROGRESS_EVERY = 1000  # files found, when none of them has to be read
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run. batch_size: pictures a call of the model; workers: decoding threads (None: cores)."""
+    """How to run. batch_size: pictures a call of the model; workers: threads that decode (None: cores)."""
 
     model: str | None = None  # None: the collection's own, or the settings' for a new one
-    batch_size: int = 32
+    batch_size: int | None = None  # None: what suits the device
     workers: int | None = None
     exact: bool = False
+    precision: str | None = None  # None: the collection's int8, else the device's best
     sync: bool = False
     retry_failed: bool = False
 
@@ -56,7 +57,7 @@ def run(
 ) -> RunReport:
     """Index the source and report what became of each picture.
 
-    should_stop is asked after every picture; when it says yes, the batch in hand is finished and the run
+    should_stop is asked after every batch; when it says yes, the batches in hand are finished and the run
     ends with report.stopped. Raises ModelMismatch, ModelNotFound, CollectionLocked, SourceError (nothing
     usable at all), StoreError; whatever was acknowledged before stays.
     """
@@ -79,33 +80,50 @@ class _Run:
         self.started = time.monotonic()
         self.report = RunReport(settings.collection, source.name, notes=source.notes)
         self.target = Target(settings, stack)
-        _check_exact(options, self.target.made_by, settings.collection)
+        made = self.target.made_by
+        _check_exact(options, made, settings.collection)
         self.files = self._found()  # before a model is fetched for nothing
         self._tell("opening the model")
-        self.encoder = stack.enter_context(self._open_encoder())
-        self.report.model = self.encoder.fingerprint.model
+        self.encoding = Encoding.open(
+            options.model or (made.model if made else settings.model),
+            settings,
+            stack,
+            exact=made.decode == "exact" if made else options.exact,
+            precision=_precision(options, made, settings.collection),
+            workers=options.workers,
+        )
+        self.fingerprint = self.encoding.fingerprint
+        if made is not None:
+            require_same_model(settings.collection, made, self.fingerprint)
+        self.report.model = self.fingerprint.model
         self._open_ledger()
-        loader = Loader(self.encoder.preprocessing, exact=self.encoder.fingerprint.decode == "exact")
         self.writer = Writer(
             self.target,
-            self.encoder,
             self.report,
             make=self._make,
-            reload=loader.load,
+            reload=self._reload,
             check=_MoveCheck(source, self.target),
         )
-        self.loader = loader.knowing(self.writer.id_of_content)
-        self.changes = Changes(self.target, self.writer, self.report, retry_failed=options.retry_failed)
+        self.pipeline = self.encoding.pipeline(
+            batch_size=options.batch_size,
+            n_readers=source.n_readers,
+            known=self.writer.id_of_content,
+            on_compile=self._tell,
+        )
+        self.report.meter, self.report.on_gpu = self.pipeline.meter, not self.encoding.fused
+        self.pipeline.meter.stage(STORE, 1)
+        self.changes = Changes(self.target, self.report, retry_failed=options.retry_failed)
 
     def execute(self) -> RunReport:
         """The run, from the first picture to the report."""
-        self._tell("indexing")
-        workers = self.options.workers or os.cpu_count() or 2
-        look_ahead = self.options.batch_size + 2 * workers
-        changed = self.changes.to_read(self._counted(self.files), until=self._stopped)
-        with closing(load_all(changed, self.loader, workers=workers, look_ahead=look_ahead)) as loaded:
-            for batch in self._batches(loaded):
-                self.writer.write(batch)
+        self._tell(INDEXING)
+        work = self.changes.to_do(self._counted(self.files), until=self._stopped)
+        with closing(self.pipeline.run(work, until=self._stopped)) as batches:
+            for batch in batches:
+                if self.report.stopped and self.target.store is None:
+                    break  # stopped before anything was there: leave nothing
+                with self.pipeline.meter.busy(STORE):
+                    self.writer.write(batch)
                 self.on_progress(self.report)
         self._wind_up()
         return self.report
@@ -125,27 +143,18 @@ class _Run:
             )
         return chain([first], files)
 
-    def _open_encoder(self) -> Encoder:
-        made = self.target.made_by
-        name = self.options.model or (made.model if made else self.settings.model)
-        exact = made.decode == "exact" if made else self.options.exact
-        encoder = Encoder.open(name, device=self.settings.device, cache=self.settings.cache, exact=exact)
-        if made is not None:
-            require_same_model(self.settings.collection, made, encoder.fingerprint)
-        return encoder
-
     def _open_ledger(self) -> None:
         """Of a collection that is there, if the source's columns fit into it."""
         if self.target.store is not None:
             self.source.conform(self.target.store.spec.fields, collection=self.settings.collection)
             self.target.open_ledger(self.source.fields)
 
+    def _reload(self, file: ImageFile, id: str) -> Loaded:
+        return self.pipeline.load_one(file, id)
+
     def _make(self) -> None:
-        """Make the collection, and the compiled model that later queries run."""
-        self._tell("compiling the model, once")
-        self.encoder.compile()
-        self._tell("indexing")
-        self.target.make(CollectionSpec(self.encoder.fingerprint, dict(self.source.fields)))
+        """Make the collection."""
+        self.target.make(CollectionSpec(self.fingerprint, dict(self.source.fields)))
 
     # --- on the way --------------------------------------------------------------------------------
 
@@ -156,21 +165,6 @@ class _Run:
             if n % _PROGRESS_EVERY == 0:
                 self.on_progress(self.report)
             yield file
-
-    def _batches(self, loaded: Iterable[Loaded]) -> Iterator[list[Loaded]]:
-        """Batches with batch_size pictures to encode each, and what else came between."""
-        batch: list[Loaded] = []
-        n_pixels = 0
-        for item in loaded:
-            batch.append(item)
-            n_pixels += item.pixels is not None
-            if self._stopped():
-                break
-            if n_pixels >= self.options.batch_size or len(batch) >= 4 * self.options.batch_size:
-                yield batch
-                batch, n_pixels = [], 0
-        if batch and not (self.report.stopped and self.target.store is None):
-            yield batch
 
     def _stopped(self) -> bool:
         self.report.stopped = self.report.stopped or self.should_stop()
@@ -185,6 +179,7 @@ class _Run:
     def _wind_up(self) -> None:
         """Commit, remove what is gone if asked, write the list of failures."""
         self.writer.commit()
+        self.report.busy = self.pipeline.meter.shares()
         self.report.seconds = time.monotonic() - self.started
         self.report.not_pictures = self.source.n_other
         if self.target.ledger is None:
@@ -198,12 +193,10 @@ class _Run:
         self.report.seconds = time.monotonic() - self.started
 
     def _sync(self) -> None:
-        """Only what a whole look at the source did not find is gone."""
-        if not self.source.complete:
-            if self.options.sync:
-                self.source.notes.append("nothing was removed: this run could not see all of the source")
-            return
-        gone = self.changes.gone(self.source.name)
+        """Only what a whole look at a source did not find is gone."""
+        gone = [id for part in self.source.parts if part.complete for id in self.changes.gone(part.name)]
+        if self.options.sync and not all(part.complete for part in self.source.parts):
+            self.source.notes.append("nothing was removed from what this run could not see all of")
         self.report.gone = len(gone)
         if self.options.sync and gone:
             self.writer.remove(gone)
@@ -223,24 +216,41 @@ class _MoveCheck:
     """Stops a run whose source is another one that moved, which would have every picture twice."""
 
     def __init__(self, source: Source, target: Target) -> None:
-        self._source = source.name
-        known = target.ledger is not None and next(target.ledger.ids_of(source.name), None) is not None
-        self._wanted = not source.named and not known
+        def is_known(part: Source) -> bool:
+            return target.ledger is not None and next(target.ledger.ids_of(part.name), None) is not None
 
-    def __call__(self, n: int, twins: Sequence[Point]) -> None:
-        """Asked of every batch, answers on the first: later ones are compared with what it wrote."""
-        if not self._wanted:
-            return
-        self._wanted = False
-        others = {str(point.payload.get("_source", "")) for point in twins} - {self._source}
+        self._wanted = {part.name for part in source.parts if not part.named and not is_known(part)}
+
+    def __call__(self, batch: Sequence[Loaded], twins: Mapping[str, Point]) -> None:
+        """Asked of every batch, answers on a source's first: later ones are compared with what it wrote."""
+        for source in self._wanted & {item.file.source for item in batch}:
+            self._wanted.discard(source)
+            ids = [item.id for item in batch if item.file.source == source]
+            self._check(source, len(ids), [twins[id] for id in ids if id in twins])
+
+    def _check(self, source: str, n: int, twins: Sequence[Point]) -> None:
+        others = {str(point.payload.get("_source", "")) for point in twins} - {source}
         for other in others:
             n_copies = sum(point.payload.get("_source") == other for point in twins)
             if 2 * n_copies >= n and Path(other).is_absolute() and not Path(other).exists():
                 raise SourceError(
-                    f"the pictures in {self._source} are those that were indexed from {other}, which is "
+                    f"the pictures in {source} are those that were indexed from {other}, which is "
                     f"gone. If they moved, keep their records: --source-name {shlex.quote(other)}. If they "
-                    f"are to be there twice: --source-name {shlex.quote(self._source)}"
+                    f"are to be there twice: --source-name {shlex.quote(source)}"
                 )
+
+
+def _precision(options: RunOptions, made: Fingerprint | None, collection: str) -> str | None:
+    """The precision to encode at: a collection of int8 vectors goes on with them."""
+    if made is None:
+        return options.precision
+    wanted = options.precision or ("int8" if made.precision == "int8" else None)
+    if wanted is not None and (wanted == "int8") != (made.precision == "int8"):
+        raise SettingsError(
+            f"collection {collection!r} was made at {made.precision}; --precision {wanted} is for another "
+            f"collection: --collection {collection}-{wanted}"
+        )
+    return wanted
 
 
 def _check_exact(options: RunOptions, made: Fingerprint | None, collection: str) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from types import FrameType
 
 import click
 
-from indexer.report import RunReport
+from indexer.report import RunReport, duration
 
 _EVERY_S = 5.0  # between lines where there is no terminal
 
@@ -94,34 +95,38 @@ def _bar() -> Iterator[Callable[[RunReport], None]]:
 
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[busy]}", style="dim"),
         console=Console(stderr=True),
         transient=True,
     ) as progress:
-        task = progress.add_task("", total=None, pace="")
-        started = time.monotonic()
+        task = progress.add_task("", total=None, pace="", busy="")
+        pace, busy = _Pace(), _Busy()
 
         def update(report: RunReport) -> None:
-            pace = report.encoded / max(time.monotonic() - started, 0.1)
+            pace.see(report)
             progress.update(
                 task,
                 description=report.stage,
                 total=report.found or None,
                 completed=report.done,
-                pace=f"{pace:,.0f} images/s" if report.encoded else "",
+                pace=pace.text(report),
+                busy=busy.text(report),
             )
 
         yield update
 
 
 def _lines() -> Callable[[RunReport], None]:
-    started = last = time.monotonic()
+    last = time.monotonic()
+    pace, busy = _Pace(), _Busy()
 
     def update(report: RunReport) -> None:
         nonlocal last
+        pace.see(report)
         now = time.monotonic()
         if now - last < _EVERY_S:
             return
@@ -129,7 +134,55 @@ def _lines() -> Callable[[RunReport], None]:
         if not report.done:
             click.echo(f"{report.stage} …", err=True)
             return
-        pace = report.encoded / (now - started)
-        click.echo(f"{report.done:,} of {report.found:,}, {pace:,.0f} images/s", err=True)
+        done = f"{report.done:,} of {report.found:,}"
+        parts = [done, pace.text(report), pace.left(report), busy.text(report)]
+        click.echo(", ".join(filter(None, parts)), err=True)
 
     return update
+
+
+class _Pace:
+    """Pictures a second since the first was encoded, and the time that the rest will take at that pace."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._done = 0  # by then
+
+    def see(self, report: RunReport) -> None:
+        """Look at every report: the clock begins with the first picture, not with opening the model."""
+        if not report.encoded:
+            self._started, self._done = time.monotonic(), report.done
+
+    def text(self, report: RunReport) -> str:
+        """Empty until there is one."""
+        return f"{self._rate(report.encoded):,.0f} images/s" if report.encoded else ""
+
+    def left(self, report: RunReport) -> str:
+        """Empty until it is known."""
+        rate = self._rate(report.done - self._done)
+        return f"{duration((report.found - report.done) / rate)} left" if report.encoded and rate else ""
+
+    def _rate(self, n: int) -> float:
+        return n / max(time.monotonic() - self._started, 0.1)
+
+
+class _Busy:
+    """What was busy in the last seconds: decode 94 % | gpu 31 % | store 12 %."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, dict[str, float]]] = deque()
+
+    def text(self, report: RunReport) -> str:
+        """Empty until there is something to tell."""
+        if report.meter is None or not report.encoded:
+            return ""
+        now = report.meter.snapshot()
+        while len(self._marks) > 1 and now[0] - self._marks[1][0] > _EVERY_S:
+            self._marks.popleft()
+        if not self._marks or now[0] - self._marks[-1][0] > _EVERY_S / 10:
+            self._marks.append(now)
+        shares = report.meter.shares_since(self._marks[0])
+        label = "gpu" if report.on_gpu else "encode"
+        return " | ".join(
+            f"{label if name == 'encode' else name} {share * 100:.0f} %" for name, share in shares.items()
+        )

@@ -1,5 +1,5 @@
-"""From loaded pictures to points and ledger records. Owns what is encoded, what is copied, and the order
-of writing: store, disk, ledger. Reads no folder and no table.
+"""From encoded pictures to points and ledger records. Owns what is copied and the order of writing: store,
+disk, ledger. Reads no folder and no table, and encodes nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsearch.encoder import Encoder
-from clipsearch.types import ImageFile, Payload, Point, SparseVector
+from clipsearch.types import ImageFile, Payload, PayloadValue, Point, SparseVector
 from indexer.ledger import Record
-from indexer.pipeline import Loaded
+from indexer.loading import Loaded
 from indexer.report import RunReport
 from indexer.target import Target
 
+_CANNOT_BE_HAD = ("unreadable", "unreachable")  # now; the picture need not have changed
 _COMMIT_EVERY_S = 0.5
 """A flush takes the embedded engine 10-15 ms whatever its size, so at most 3 % of the time. What a kill
 costs beyond the batch in flight is reading this much again: the points are there, found by their content."""
@@ -28,18 +28,17 @@ class Writer:
     def __init__(
         self,
         target: Target,
-        encoder: Encoder,
         report: RunReport,
         *,
         make: Callable[[], None],
         reload: Callable[[ImageFile, str], Loaded],
-        check: Callable[[int, Sequence[Point]], None],
+        check: Callable[[Sequence[Loaded], Mapping[str, Point]], None],
     ) -> None:
-        """make: makes the collection, when the first vector is needed. reload: loads a picture anew.
+        """make: makes the collection, when there is a vector. reload: loads and encodes a picture anew.
 
-        check: told each batch's size and the points its copies are of, before it is written; may raise.
+        check: told each batch, and by id the points its copies are of, before it is written; may raise.
         """
-        self._target, self._encoder, self._report = target, encoder, report
+        self._target, self._report = target, report
         self._make, self._reload, self._check = make, reload, check
         self.pending: list[Record] = []  # not in the ledger yet; without a collection: the failures
         self.lost: list[Record] = []  # pictures that cannot be had now; their points stay as they are
@@ -54,28 +53,22 @@ class Writer:
         return found
 
     def write(self, batch: Sequence[Loaded]) -> None:
-        """Encode what has to be encoded, and store the batch."""
-        twins = self._twins(batch)
-        self._check(len(batch), list(twins.values()))
-        batch = [
-            self._reload(item.file, item.id) if item.same_as is not None and item.id not in twins else item
-            for item in batch
-        ]
-        points = self._copied(batch, twins) + self._encoded([i for i in batch if i.id not in twins])
+        """Store a batch, and remember it."""
+        fresh = {item.sha256: item for item in batch if item.vector is not None}
+        twins = self._twins([item for item in batch if item.same_as is not None])
+        self._check(batch, twins)
+        lost = self._write_columns([item for item in batch if item.edited])
+        lost |= {i.id for i in batch if i.same_as is not None and i.id not in twins and i.sha256 not in fresh}
+        batch = [self._reload(item.file, item.id) if item.id in lost else item for item in batch]
+        fresh |= {item.sha256: item for item in batch if item.vector is not None}
+        points = [point for item in batch if (point := self._point(item, twins, fresh)) is not None]
         if points:
+            if self._target.store is None:
+                self._make()
             self._target.open_store().upsert(points)
         self._drop([item for item in batch if item.error is not None])
-        self._remember([Record(item.id, item.file, item.sha256) for item in batch if item.error is None])
-
-    def write_columns(self, edited: Sequence[Record]) -> list[Record]:
-        """Give records new columns and the vectors they have; those that are not there come back."""
-        store = self._target.open_store()
-        there = {p.id: p for p in store.retrieve([record.id for record in edited], with_vectors=True)}
-        kept = [record for record in edited if record.id in there]
-        store.upsert([_with_columns(there[record.id], record.file.metadata) for record in kept])
-        self._report.updated += len(kept)
-        self._remember(kept)
-        return [record for record in edited if record.id not in there]
+        good = [item for item in batch if item.error is None and not item.edited]
+        self._remember([Record(item.id, item.file, item.sha256) for item in good])
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take records out of the collection, then out of the ledger."""
@@ -97,47 +90,49 @@ class Writer:
 
     # --- parts -----------------------------------------------------------------------------------
 
+    def _write_columns(self, edited: Sequence[Loaded]) -> set[str]:
+        """Give records new columns and the vectors they have; ids of those that are not there."""
+        if not edited:
+            return set()
+        store = self._target.open_store()
+        there = {p.id: p for p in store.retrieve([item.id for item in edited], with_vectors=True)}
+        kept = [item for item in edited if item.id in there]
+        store.upsert([_with_columns(there[item.id], item.file.metadata) for item in kept])
+        self._report.updated += len(kept)
+        self._remember([Record(item.id, item.file, item.sha256) for item in kept])
+        return {item.id for item in edited if item.id not in there}
+
     def _twins(self, batch: Sequence[Loaded]) -> dict[str, Point]:
         """By id, the stored points with the same content, whose vectors can be taken.
 
         Looked up again: since a picture was loaded its twin may have been stored, or changed, or removed.
         """
-        wanted = {item.id: self._twin_id(item) for item in batch}
+        wanted = {item.id: self.id_of_content(item.sha256 or "") or item.same_as for item in batch}
         ids = sorted({id for id in wanted.values() if id is not None})
-        if not ids:
+        if not ids or self._target.store is None:
             return {}
-        there = {point.id: point for point in self._target.open_store().retrieve(ids, with_vectors=True)}
+        there = {point.id: point for point in self._target.store.retrieve(ids, with_vectors=True)}
         pairs = ((item, there.get(wanted[item.id] or "")) for item in batch)
         return {i.id: p for i, p in pairs if p is not None and p.payload.get("_sha256") == i.sha256}
 
-    def _twin_id(self, item: Loaded) -> str | None:
-        if item.sha256 is None:
+    def _point(
+        self, item: Loaded, twins: Mapping[str, Point], fresh: Mapping[str | None, Loaded]
+    ) -> Point | None:
+        """The point of a picture: with its own vector, or with that of the same content."""
+        if item.error is not None or item.edited:
             return None
-        return self.id_of_content(item.sha256) or item.same_as
-
-    def _copied(self, batch: Sequence[Loaded], twins: Mapping[str, Point]) -> list[Point]:
-        pairs = [(item, twins[item.id]) for item in batch if item.id in twins]
-        self._report.reused += len(pairs)
-        return [_point(item, twin.vectors["image"], twin.payload) for item, twin in pairs]
-
-    def _encoded(self, batch: Sequence[Loaded]) -> list[Point]:
-        """Points of pictures that pass through the model; the same content twice passes once."""
-        items = [item for item in batch if item.pixels is not None]
-        pixels: dict[str | None, NDArray[np.uint8]] = {
-            i.sha256: i.pixels for i in items if i.pixels is not None
-        }
-        if not items:
-            return []
-        if self._target.store is None:
-            self._make()
-        vectors = self._encoder.encode_pixels(np.stack(list(pixels.values())))  # (B, D)
-        rows = {sha256: row for row, sha256 in enumerate(pixels)}
-        self._report.encoded += len(rows)
-        self._report.reused += len(items) - len(rows)
-        return [
-            _point(item, vectors[rows[item.sha256]], {"_width": item.width, "_height": item.height})
-            for item in items
-        ]
+        if item.vector is not None:
+            self._report.encoded += 1
+            return _point(item, item.vector, item.width, item.height)
+        self._report.reused += 1
+        if item.id in twins:
+            twin = twins[item.id]
+            return _point(
+                item, twin.vectors["image"], twin.payload.get("_width"), twin.payload.get("_height")
+            )
+        same = fresh[item.sha256]
+        assert same.vector is not None
+        return _point(item, same.vector, same.width, same.height)
 
     def _drop(self, failed: Sequence[Loaded]) -> None:
         """A picture that went bad must not be found any more; one that cannot be had stays as it was."""
@@ -147,8 +142,8 @@ class Writer:
         if records and store is not None and ledger is not None:
             known = ledger.known([record.id for record in records])
             good = {id for id, before in known.items() if before.reason is None}
-            self.lost += [r for r in records if r.id in good and r.reason == "unreadable"]
-            records = [r for r in records if r.id not in good or r.reason != "unreadable"]
+            self.lost += [r for r in records if r.id in good and r.reason in _CANNOT_BE_HAD]
+            records = [r for r in records if r.id not in good or r.reason not in _CANNOT_BE_HAD]
             store.delete([record.id for record in records if record.id in good])
         self._remember(records)
 
@@ -159,15 +154,20 @@ class Writer:
             self.commit()
 
 
-def _point(item: Loaded, vector: NDArray[np.float32] | SparseVector, size: Payload) -> Point:
+def _point(
+    item: Loaded,
+    vector: NDArray[np.float32] | SparseVector,
+    width: PayloadValue,
+    height: PayloadValue,
+) -> Point:
     file = item.file
-    ours = {
+    ours: dict[str, PayloadValue] = {
         "_key": file.key,
         "_path": file.path,
         "_source": file.source,
         "_sha256": item.sha256,
-        "_width": size.get("_width"),
-        "_height": size.get("_height"),
+        "_width": width,
+        "_height": height,
     }
     return Point(item.id, {"image": vector}, {**ours, **file.metadata})
 

@@ -242,7 +242,7 @@ def test_the_faster_runtime_runs_batches_and_the_light_one_single_pictures(
 def test_a_gpu_compiles_the_text_tower_only(made: Made, tmp_path: Path) -> None:
     folder, _, texts, _ = made("clip")
     encoder = Encoder.open(str(folder), cache=tmp_path)
-    encoder._device = Device("cuda", "bf16")  # as on a machine with one; the text tower needs none
+    encoder.device = Device("cuda", "bf16")  # as on a machine with one; the text tower needs none
     encoder.compile()
     np.testing.assert_allclose(encoder.encode_texts(TEXTS), texts, atol=1e-5)
     assert not uses_torch(encoder)

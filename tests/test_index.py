@@ -331,7 +331,7 @@ def test_another_model_is_refused_with_both_named(
 def test_a_run_that_is_asked_to_stop_keeps_what_is_done_and_goes_on_later(
     index: Index, pictures: Path, settings: Settings
 ) -> None:
-    asked = iter([False] * 10 + [True] * 100)
+    asked = iter([False] * 5 + [True] * 100)
     report = run(
         open_source(pictures, SourceOptions()),
         settings,

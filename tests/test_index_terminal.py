@@ -41,7 +41,10 @@ def test_without_a_terminal_a_line_comes_every_few_seconds(
         update(report)
         now = 111.5
         update(report)
-    assert capsys.readouterr().err.splitlines() == ["finding pictures …", "1,200 of 2,000, 43 images/s"]
+    assert capsys.readouterr().err.splitlines() == [
+        "finding pictures …",
+        "1,200 of 2,000, 91 images/s, 3.7 s left",
+    ]
     with terminal.progress(quiet=True) as update:
         now = 200.0
         update(report)

@@ -3,6 +3,7 @@
 Knows no collections and no files but pictures and models.
 """
 
+from clipsearch.encoder.devices import Device, device_names
 from clipsearch.encoder.encoder import Encoder, export_shipped
 
-__all__ = ["Encoder", "export_shipped"]
+__all__ = ["Device", "Encoder", "device_names", "export_shipped"]

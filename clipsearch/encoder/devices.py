@@ -38,10 +38,11 @@ class Device:
 def choose(wanted: str, *, exact: bool = False, precision: str | None = None) -> Device:
     """The device for `wanted`: auto (CUDA, then Apple's MPS, then CPU), cpu, cuda, cuda:N or mps.
 
-    exact asks for float32 everywhere; precision for one that the device need not prefer.
+    Of several devices (device_names) the first. exact asks for float32 everywhere; precision for one that
+    the device need not prefer.
     Raises EncoderError if the wanted device is not there, or cannot do that.
     """
-    found = _found(wanted)
+    found = _found(device_names(wanted)[0])
     if precision is None and not exact:
         return found
     chosen = Device(found.name, precision or "fp32")
@@ -54,6 +55,13 @@ def choose(wanted: str, *, exact: bool = False, precision: str | None = None) ->
             "choose another, or another --device"
         )
     return chosen
+
+
+def device_names(wanted: str) -> list[str]:
+    """The devices that `wanted` means: one, several as in cuda:0,cuda:1, or every GPU for cuda:all."""
+    if wanted == "cuda:all":
+        return [f"cuda:{i}" for i in range(len(cuda_majors()))] or ["cuda"]
+    return list(dict.fromkeys(part.strip() for part in wanted.split(",")))
 
 
 def _found(wanted: str) -> Device:

@@ -40,8 +40,9 @@ _FEW = 8  # pictures a call, from which on loading torch for its speed can pay
 class Encoder:
     """One model, ready to embed. Safe to use from several threads. Close it, or use it with `with`.
 
-    fingerprint: what makes its vectors comparable; preprocessing: what encode_pixels expects;
-    logit_scale, logit_bias: the model's own calibration, logits = logit_scale * cosine + logit_bias.
+    device: where it runs, and at which precision; fingerprint: what makes its vectors comparable;
+    preprocessing: what encode_pixels expects; logit_scale, logit_bias: the model's own calibration,
+    logits = logit_scale * cosine + logit_bias.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Encoder:
     ) -> None:
         """Use Encoder.open."""
         spec = read_spec(folder)
-        self._folder, self._spec, self._device = folder, spec, device
+        self._folder, self._spec, self.device = folder, spec, device
         self._cache, self._exact, self._threads = cache, exact, threads
         self.dim, self.preprocessing = spec.dim, spec.preprocessing
         self.logit_scale, self.logit_bias = spec.logit_scale, spec.logit_bias
@@ -147,8 +148,8 @@ class Encoder:
         Takes seconds to minutes once per model; a second process waits for the first. A tower that
         cannot be compiled faithfully stays in PyTorch. Raises EncoderError if the cache is not writable.
         """
-        wanted: list[TowerName] = ["text", "image"] if self._device.is_cpu else ["text"]
-        if self._device.precision == "int8":
+        wanted: list[TowerName] = ["text", "image"] if self.device.is_cpu else ["text"]
+        if self.device.precision == "int8":
             wanted.append("image-int8")
         if all(self._towers.is_settled(name) for name in wanted):
             return
@@ -162,7 +163,7 @@ class Encoder:
                 compile_towers(target, missing, self.reference())
         with self._lock:
             self._towers.clear()
-            if self._device.is_cpu:
+            if self.device.is_cpu:
                 self._torch = None  # comes back by itself where it measured faster
 
     def reference(self) -> Reference:
@@ -171,12 +172,17 @@ class Encoder:
 
         plain = Device("cpu", "fp32")
         return Reference(
-            model=self._torch_model() if self._device == plain else self._load(plain),
+            model=self._torch_model() if self.device == plain else self._load(plain),
             spec=self._spec,
             tokenizer=self._text_tokenizer(),
             weights_sha256=self.fingerprint.weights_sha256,
             threads=self._threads,
         )
+
+    @property
+    def largest_batch(self) -> int | None:
+        """The largest batch of pictures that fits in memory, once one did not; None until then."""
+        return self._fits["picture"].size
 
     def close(self) -> None:
         """Give the memory back. The encoder may be used again, and then loads again."""
@@ -199,10 +205,10 @@ class Encoder:
 
     def _image_runner(self, n: int) -> Callable[[NDArray[Any]], Vectors]:
         """On the CPU the faster runtime; for a few pictures the compiled one unless torch is loaded."""
-        if self._device.precision == "int8":
+        if self.device.precision == "int8":
             run = self._int8_tower().run
             return lambda pixels: run(normalise(pixels, self.preprocessing))
-        tower = self._towers.get("image") if self._device == Device("cpu", "fp32") else None
+        tower = self._towers.get("image") if self.device == Device("cpu", "fp32") else None
         if tower is None or (self._towers.prefers_torch and (n >= _FEW or self._torch is not None)):
             return self._torch_model().image
         run = tower.run
@@ -229,7 +235,7 @@ class Encoder:
     def _torch_model(self) -> TorchModel:
         with self._lock:
             if self._torch is None:
-                self._torch = self._load(self._device)
+                self._torch = self._load(self.device)
             return self._torch
 
     def _load(self, device: Device) -> TorchModel:

@@ -4,7 +4,7 @@ The only package that knows the image libraries (Pillow, simplejpeg, pillow-heif
 a model wants is a `Preprocessing`. Thread-safe, and the decoders and the resize run without the GIL.
 """
 
-from clipsearch.images.decode import MAX_BYTES, MAX_PIXELS, Decoded, Source, decode
+from clipsearch.images.decode import MAX_BYTES, MAX_PIXELS, Decoded, Source, decode, one_at_a_time
 from clipsearch.images.fit import fit, load, normalise
 from clipsearch.images.formats import SUFFIXES
 from clipsearch.images.reasons import REASONS
@@ -23,6 +23,7 @@ __all__ = [
     "fit",
     "load",
     "normalise",
+    "one_at_a_time",
     "save_jpeg",
     "save_png",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
@@ -33,6 +35,8 @@ JPEG is held at its scaled size only, so its original may have 64 times as many.
 MAX_BYTES = 512 * 1024 * 1024
 """Bytes of a file. JPEG, AVIF, HEIC and WebP are read whole; uncompressed, MAX_PIXELS in RGB are as many."""
 
+_LARGE_PIXELS = 25_000_000  # 175 MB while it is decoded; a thread may have that much at any time
+_large = threading.RLock()
 _SLOW_PIXELS = 25_000_000  # where Pillow decodes in Python (QOI, BLP, plain PPM...): 1 us a pixel and more
 
 
@@ -58,13 +62,15 @@ def decode(
     exact: bool = False,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    name: str | None = None,
 ) -> Decoded:
     """The picture upright in RGB; the first frame or page where there are several.
 
     With min_side a JPEG is decoded at the least scale that keeps its shorter side at min_side or
-    more (exact: never scaled). Thread-safe. Raises ImageError with a reason of REASONS and nothing else.
+    more (exact: never scaled). name: what errors call it. Thread-safe; threads decode very large
+    pictures one after the other. Raises ImageError with a reason of REASONS and nothing else.
     """
-    name = _name(source)
+    name = name or _name(source)
     side = None if exact else min_side
     try:
         if isinstance(source, np.ndarray):
@@ -81,6 +87,15 @@ def decode(
         raise
     except Exception as exc:  # decoders raise nearly everything on damaged input
         raise translated(exc, name) from exc
+
+
+def one_at_a_time() -> AbstractContextManager[object]:
+    """The lock under which threads decode very large pictures, so that memory is bounded for all of them."""
+    return _large
+
+
+def _room_for(pixels: int) -> AbstractContextManager[object]:
+    return _large if pixels > _LARGE_PIXELS else nullcontext()
 
 
 def _name(source: Source) -> str:
@@ -121,7 +136,9 @@ def _from_jpeg(data: bytes, name: str, *, min_side: int | None, max_pixels: int)
             raise refusal("unsupported", name, f"JPEG with {header.bits} bits a sample")
         if header.buffered:
             jpeg.check_work((header.width, header.height), data, name)
-        raster = jpeg.decode_scaled(data, header, min_side=min_side, max_pixels=max_pixels, name=name)
+        held = header.width * header.height if header.buffered or min_side is None else 0
+        with _room_for(held):
+            raster = jpeg.decode_scaled(data, header, min_side=min_side, max_pixels=max_pixels, name=name)
         if raster is not None:
             return _upright(raster, (header.width, header.height))
     with open_image(io.BytesIO(data), name) as image:
@@ -139,9 +156,10 @@ def _from_pillow(image: Image.Image, name: str, *, max_pixels: int, min_side: in
         if min_side is not None and min(width, height) >= 2 * min_side:
             drafted = image.draft(None, (min_side, min_side))  # only JPEG's plugin scales
         _check_pixels(image, name, max_pixels)
-        image.load()
-        orientation = colour.orientation_of(image)
-        pixels = colour.to_rgb(image)
+        with _room_for(image.width * image.height):
+            image.load()
+            orientation = colour.orientation_of(image)
+            pixels = colour.to_rgb(image)
     except ImageError:
         raise
     except Exception as exc:

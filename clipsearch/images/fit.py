@@ -24,14 +24,17 @@ def load(
     exact: bool = False,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    name: str | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """The picture fitted to the model, (height, width, 3), and the original's upright (width, height).
 
     JPEGs are decoded at the scale that leaves at least twice the model's size; exact: at full size.
-    Raises ImageError.
+    name: what errors call it. Raises ImageError.
     """
     side = 2 * max(preprocessing.height, preprocessing.width, preprocessing.shortest_edge or 0)
-    picture = decode(source, min_side=side, exact=exact, max_pixels=max_pixels, max_bytes=max_bytes)
+    picture = decode(
+        source, min_side=side, exact=exact, max_pixels=max_pixels, max_bytes=max_bytes, name=name
+    )
     return fit(picture, preprocessing), (picture.width, picture.height)
 
 

@@ -1,0 +1,132 @@
+"""The encoders of a run and the pipeline around them: which devices, how many threads, what batch.
+
+Knows neither sources nor collections; `index`, `encode` and `--plan` share it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.encoder import Encoder, device_names
+from clipsearch.settings import Settings
+from clipsearch.types import Embeddings, Fingerprint
+from indexer.loading import Loader
+from indexer.pipeline import Pipeline
+from indexer.probing import probed_batch
+from indexer.stages import Meter
+
+CPU_BATCH = 8  # pictures: ViT-B/32 takes 46 ms a picture at 8, 64 at 1, and 47 at 16
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One encoder a device, all of one model. fused: the decoding threads encode, too."""
+
+    encoders: Sequence[Encoder]
+    fused: bool
+    workers: int
+
+    @classmethod
+    def open(
+        cls,
+        model: str,
+        settings: Settings,
+        stack: ExitStack,
+        *,
+        exact: bool,
+        precision: str | None,
+        workers: int | None,
+    ) -> Self:
+        """Open the model on each of settings.device's devices; `stack` closes them. Loads no weights yet.
+
+        workers: threads that decode; None: one a core, and beside GPUs one core is left to feed them.
+        Raises ModelNotFound, ModelError, EncoderError.
+        """
+        cores = _cores()
+        devices = device_names(settings.device)
+        first = Encoder.open(
+            model,
+            device=devices[0],
+            cache=settings.cache,
+            exact=exact,
+            precision=precision,
+            threads=max(1, cores // (workers or cores)),
+        )
+        others = [
+            Encoder.open(model, device=name, cache=settings.cache, exact=exact, precision=precision)
+            for name in devices[1:]
+        ]
+        encoders = [stack.enter_context(encoder) for encoder in (first, *others)]
+        fused = first.device.is_cpu
+        return cls(encoders, fused, workers or (cores if fused else max(1, cores - 1)))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes the vectors."""
+        return self.encoders[0].fingerprint
+
+    def pipeline(
+        self,
+        *,
+        batch_size: int | None,
+        n_readers: int,
+        known: Callable[[str], str | None] | None = None,
+        on_compile: Callable[[str], None] = lambda stage: None,
+    ) -> Pipeline:
+        """The pipeline. batch_size None: what suits the device, found out when the first batch comes.
+
+        known: which record has a content already. on_compile: told what is done before the first batch.
+        """
+        first = self.encoders[0]
+        loader = Loader(first.preprocessing, exact=first.fingerprint.decode == "exact")
+        if known is not None:
+            loader = loader.knowing(known)
+        ready = _Compiled(first, on_compile)
+        return Pipeline(
+            loader,
+            [ready.before(encoder.encode_pixels) for encoder in self.encoders],
+            fused=self.fused,
+            batch_size=lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first)),
+            workers=self.workers,
+            n_readers=n_readers,
+            meter=Meter(),
+        )
+
+
+class _Compiled:
+    """Compiles the model before its first batch, whichever thread has that: never for nothing."""
+
+    def __init__(self, encoder: Encoder, tell: Callable[[str], None]) -> None:
+        self._encoder, self._tell = encoder, tell
+        self._lock = threading.Lock()
+        self._done = False
+
+    def before(
+        self, encode: Callable[[NDArray[np.uint8]], Embeddings]
+    ) -> Callable[[NDArray[np.uint8]], Embeddings]:
+        """encode, once the model is compiled."""
+
+        def ready(pixels: NDArray[np.uint8]) -> Embeddings:
+            with self._lock:
+                if not self._done:
+                    self._tell("compiling the model, once")
+                    self._encoder.compile()
+                    self._done = True
+                    self._tell("indexing")
+            return encode(pixels)
+
+        return ready
+
+
+def _cores() -> int:
+    """Cores this process may use: a container's share, not the machine's."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
