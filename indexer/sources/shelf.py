@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from clipsearch.errors import SourceError
 from indexer.sources.member_names import check_encoding
@@ -29,8 +29,7 @@ _MOST_TIMES, _ALWAYS = 100, 1024**3
 _KEPT_FREE = 1024**3  # of the disk with the temporary files
 
 
-class _Readable(Protocol):
-    def read(self, n_bytes: int, /) -> bytes: ...
+_Read = Callable[[int], bytes]  # at most so many bytes, which come before an error in those that follow
 
 
 @dataclass(slots=True)
@@ -130,27 +129,27 @@ def _readable(path: Path) -> Iterator[None]:
 # --- unpacking -------------------------------------------------------------------------------------
 
 
-def _unpacker(begin: bytes) -> Callable[[BinaryIO], _Readable] | None:
+def _unpacker(begin: bytes) -> Callable[[BinaryIO], _Read] | None:
     """What unpacks a file that begins so; None: it is not compressed."""
     if begin.startswith(b"\x1f\x8b"):
-        return lambda file: gzip.GzipFile(fileobj=file)
+        return lambda file: gzip.GzipFile(fileobj=file).read1
     if begin.startswith(b"BZh"):
-        return bz2.BZ2File
+        return lambda file: bz2.BZ2File(file).read1
     if begin.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile
+        return lambda file: lzma.LZMAFile(file).read1
     if begin.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd
     return None
 
 
-def _zstd(file: BinaryIO) -> _Readable:
+def _zstd(file: BinaryIO) -> _Read:
     """pyarrow has the only zstd that is here in any case; this is all that this package asks of it."""
     import pyarrow as pa
 
-    return cast(_Readable, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+    return cast(_Read, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd").read)
 
 
-def _unpacked(packed: _Readable, path: Path) -> tuple[BinaryIO, str]:
+def _unpacked(read: _Read, path: Path) -> tuple[BinaryIO, str]:
     """A temporary file without a name, with what could be unpacked; and why that is not all.
 
     Raises SourceError for what unpacks to more than an archive of pictures does.
@@ -160,7 +159,7 @@ def _unpacked(packed: _Readable, path: Path) -> tuple[BinaryIO, str]:
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 -- the archive closes it
     n_bytes = 0
     try:
-        while chunk := packed.read(_CHUNK):
+        while chunk := read(_CHUNK):
             n_bytes += len(chunk)
             if n_bytes > most:
                 raise SourceError(
