@@ -88,6 +88,12 @@ def test_a_pattern_passes_over_what_is_no_picture_and_is_never_complete(photos: 
     assert (source.n_files, source.n_other, source.complete) == (2, 1, False)
 
 
+def test_one_file_is_taken_for_a_picture_if_it_was_named_and_not_if_it_was_found(photos: Path) -> None:
+    (photos / "scan").write_bytes(b"")
+    assert found("photos/scan") == [(str(photos), "scan")]
+    assert found("photos/sca*") == []
+
+
 def test_a_pattern_with_a_dot_finds_hidden_folders(photos: Path) -> None:
     assert found("photos/.trash/*.jpg") == [(str(photos / ".trash"), "x.jpg")]
     assert found("photos/.t*/*.jpg") == [(str(photos), ".trash/x.jpg")]

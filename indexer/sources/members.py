@@ -11,6 +11,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import sys
 import tarfile
 import threading
@@ -31,7 +32,7 @@ _ENCRYPTED = 0x1  # bits of a zip member's flags
 _UTF8 = 0x800
 DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
-    *(NotImplementedError, RuntimeError),
+    *(NotImplementedError, RuntimeError, ArithmeticError, LookupError, struct.error),
 )
 """What the archive libraries raise for what they cannot make sense of."""
 
@@ -81,7 +82,10 @@ class OpenTar:
     def read(self, member: Member) -> bytes:
         _check_size(member)
         assert isinstance(member.place, int)
-        data = self._at.read_at(member.place, member.n_bytes)
+        try:
+            data = self._at.read_at(member.place, member.n_bytes)
+        except OSError as exc:
+            raise ImageError("unreadable", f"{exc.strerror or exc}; check the disk") from exc
         if len(data) < member.n_bytes:
             raise ImageError("truncated", "the archive ends before the picture does; copy it again")
         return data
@@ -134,7 +138,9 @@ class OpenZip:
 
     def members(self) -> list[Member]:
         if self._members is None:
-            infos = [info for info in self._zip.filelist if not info.is_dir() and _is_file(info)]
+            infos = [
+                info for info in self._zip.filelist if not info.filename.endswith("/") and _is_file(info)
+            ]
             names = decoded([_raw_name(info) for info in infos], self._encoding)
             self._members = _last_of_each(
                 Member(harmless(name.replace("\\", "/")), info.file_size, _zip_date(info), info)
@@ -179,16 +185,15 @@ class ReadAt:
         weakref.finalize(self, file.close)
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
-        """The bytes; fewer at the file's end."""
+        """The bytes; fewer at the file's end. Raises OSError."""
+        if not 0 <= offset < self.n_bytes:
+            return b""
         n_bytes = max(0, min(n_bytes, self.n_bytes - offset))
-        try:
-            if sys.platform == "win32":  # has no pread
-                with self._lock:
-                    self._file.seek(offset)
-                    return self._file.read(n_bytes)
-            return os.pread(self._file.fileno(), n_bytes, offset)
-        except OSError as exc:
-            raise ImageError("unreadable", f"{exc.strerror or exc}; check the disk") from exc
+        if sys.platform == "win32":  # has no pread
+            with self._lock:
+                self._file.seek(offset)
+                return self._file.read(n_bytes)
+        return os.pread(self._file.fileno(), n_bytes, offset)
 
 
 class _Cursor(io.BytesIO):

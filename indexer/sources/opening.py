@@ -68,7 +68,8 @@ class _Sorted:
     @property
     def alone(self) -> bool:
         """Whether one picture was named, and nothing else."""
-        return self.n_sources == 1 and [len(keys) for keys in self.files.values()] == [1]
+        named = [(by_pattern, len(keys)) for (_, by_pattern), keys in self.files.items()]
+        return self.n_sources == 1 and named == [(False, 1)]
 
     @property
     def n_sources(self) -> int:
