@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,13 @@ import click
 from clipsearch.cli import output
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
 from clipsearch.errors import SettingsError
+from indexer.cli_options import EncodingOptions, encoding_options, source_options
 
 if TYPE_CHECKING:
+    from clipsearch.settings import Settings
+    from indexer.options import RunOptions
     from indexer.report import RunReport
+    from indexer.sources.source import SourceOptions
 
 STARTER = "starter"
 _STARTER_NOTE = (
@@ -22,85 +27,33 @@ _STARTER_NOTE = (
 )
 
 
-@click.command(short_help="Index a folder or a catalogue of pictures.")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.command(short_help="Index folders, catalogues, archives and addresses of pictures.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @collection_option
-@click.option(
-    "-m",
-    "--model",
-    metavar="NAME",
-    help="Model of a new collection (clipsearch models). [env: CLIPSEARCH_MODEL; "
-    "default: the collection's own, else google/siglip2-base-patch32-256]",
-)
-@click.option(
-    "--image-column",
-    "image_columns",
-    multiple=True,
-    metavar="COLUMN",
-    help="Catalogue column with the pictures' paths. Repeat it for several pictures of one record.",
-)
-@click.option(
-    "--id-column", metavar="COLUMN", help="Catalogue column that names each record, such as part_no."
-)
-@click.option(
-    "--list-column",
-    "list_columns",
-    multiple=True,
-    metavar="COLUMN",
-    help="Catalogue column whose cells hold several values, as in red;blue or red|blue. May repeat.",
-)
-@click.option(
-    "--image-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="What the catalogue's paths are relative to. [default: its folder, or images/ in it]",
-)
-@click.option("--encoding", metavar="NAME", help="The catalogue's encoding, such as cp932. [default: utf-8]")
-@click.option("--allow-outside", is_flag=True, help="Let a catalogue name pictures outside its folder.")
-@click.option(
-    "--source-name", metavar="NAME", help="Keep records' ids when the source moves. [default: its path]"
-)
-@click.option("--hidden", is_flag=True, help="Also hidden files and folders.")
+@source_options
+@encoding_options
 @click.option("--sync", is_flag=True, help="Remove records whose pictures are gone from the source.")
 @click.option("--retry-failed", is_flag=True, help="Try pictures again that could not be used before.")
-@click.option("--exact", is_flag=True, help="Decode JPEGs at full size; slower, new collections only.")
 @click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16", "int8"]),
-    help="Of the model's arithmetic. int8: a CPU with 8-bit products; bf16: a GPU, or a CPU with AMX. "
-    "[default: bf16 or fp16 on a GPU, fp32 on a CPU]",
+    "--plan", "plan_only", is_flag=True, help="Try 256 pictures, tell what all will take, and stop."
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    help="Pictures a call of the model. [default: 8 on a CPU; tried out on a GPU]",
-)
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads that decode. [default: one a core]")
+@click.option("--watch", "watching", is_flag=True, help="Stay, and index again whenever something changes.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write counts as JSON."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts (or the plan) as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the summary.")
 @place_options
 @device_option
 def index(
-    source: Path,
+    sources: tuple[str, ...],
+    source_options: SourceOptions,
+    encoding_options: EncodingOptions,
     collection: str | None,
-    model: str | None,
-    image_columns: tuple[str, ...],
-    id_column: str | None,
-    list_columns: tuple[str, ...],
-    image_root: Path | None,
-    encoding: str | None,
-    allow_outside: bool,
-    source_name: str | None,
-    hidden: bool,
     sync: bool,
     retry_failed: bool,
-    exact: bool,
-    precision: str | None,
-    batch_size: int | None,
-    workers: int | None,
+    plan_only: bool,
+    watching: bool,
     report: Path | None,
     as_json: bool,
     quiet: bool,
@@ -108,13 +61,18 @@ def index(
     url: str | None,
     device: str | None,
 ) -> None:
-    """Index a folder, a catalogue (.csv, .tsv, .jsonl, .parquet) or one picture.
+    """Index folders, single pictures, catalogues (.csv, .tsv, .jsonl, .parquet, …), archives (.zip, .tar),
+    WebDataset shards, lists of URLs, s3:// and gs:// addresses, or - for a list of paths on standard input.
 
     \b
     clipsearch index ~/Pictures
+    clipsearch index ~/Pictures --plan          how long, how much disk, and what would make it faster
     clipsearch index parts.csv -c parts --image-column photo --id-column part_no
-    clipsearch index parts.csv -c parts --image-column front --image-column side --id-column part_no
+    clipsearch index 'shards/{00000..00123}.tar' backup.zip -c archive
+    clipsearch index urls.txt -c web            one URL a line
+    find /scans -newer mark -name '*.tif' -print0 | clipsearch index -
     clipsearch index ~/Pictures --sync          also remove what is gone
+    clipsearch index ~/Pictures --sync --watch  and stay up to date
     clipsearch index /new/Pictures --source-name ~/Pictures          the folder has moved
 
     Run it again at any time: what is unchanged costs a look at its date, moved and copied files keep
@@ -124,49 +82,139 @@ def index(
     indexed, 4 some could not be used, 1 stopped or failed, 2 wrong usage, 130 stopped at once by a
     second Ctrl-C.
     """
-    from indexer.report import EXIT_DONE, write_json
-    from indexer.run import RunOptions, run
-    from indexer.sources import SourceOptions, open_source
-    from indexer.terminal import interrupts, progress, quiet_libraries
+    from indexer.options import RunOptions
 
-    settings = settings_from(collection=collection, data=data, url=url, device=device, model=model)
+    settings = settings_from(
+        collection=collection, data=data, url=url, device=device, model=encoding_options.model
+    )
     if report is not None and not report.absolute().parent.is_dir():
         raise SettingsError(
             f"--report {report}: there is no folder {report.absolute().parent}; make it first"
         )
-    options = SourceOptions(
-        image_columns=image_columns,
-        id_column=id_column,
-        list_columns=list_columns,
-        image_root=image_root,
-        encoding=encoding,
-        name=source_name,
-        hidden=hidden,
-        allow_outside=allow_outside,
+    options = RunOptions(
+        model=encoding_options.model,
+        batch_size=encoding_options.batch_size,
+        workers=encoding_options.workers,
+        exact=encoding_options.exact,
+        precision=encoding_options.precision,
+        sync=sync,
+        retry_failed=retry_failed,
     )
-    opened = open_source(source, options)
-    told = len(opened.notes)
-    for note in opened.notes:
-        click.echo(note, err=True)
-    run_options = RunOptions(model, batch_size, workers, exact, precision, sync, retry_failed)
-    with quiet_libraries(), interrupts() as stopped, progress(quiet=quiet) as on_progress:
-        done = run(opened, settings, run_options, on_progress=on_progress, should_stop=stopped)
-    for note in done.notes[told:]:
-        click.echo(note, err=True)
-    if done.model == STARTER and not source.resolve().is_relative_to(str(files("clipsearch.demo"))):
-        click.echo(_STARTER_NOTE, err=True)
-    if report is not None:
-        write_json(report, done.record())
-    if as_json:
-        output.print_json(done.record())
-    _sum_up(done)
-    if done.exit_code != EXIT_DONE:
+    if plan_only:
+        _plan(sources, source_options, settings, options, as_json=as_json, quiet=quiet)
+        return
+    show = _Shown(sources, report=report, as_json=as_json)
+    if watching:
+        _watch(sources, source_options, settings, options, show, quiet=quiet)
+        return
+    done = _run(sources, source_options, settings, options, quiet=quiet)
+    show(done)
+    if done.exit_code:
         raise click.exceptions.Exit(done.exit_code)
 
 
-def _sum_up(done: RunReport) -> None:
-    click.echo(done.summary(), err=True)
-    if done.stopped:
-        click.echo("stopped; the same command goes on from here", err=True)
-    elif done.gone > done.removed:
-        click.echo(f"{done.gone:,} records' pictures are gone from the source; --sync removes them", err=True)
+def _run(
+    sources: Sequence[str],
+    source_options: SourceOptions,
+    settings: Settings,
+    options: RunOptions,
+    *,
+    quiet: bool,
+    should_stop: Callable[[], bool] | None = None,
+) -> RunReport:
+    """One run with its progress. should_stop: who watches for Ctrl-C; None: this run does."""
+    from indexer.run import run
+    from indexer.sources import open_sources
+    from indexer.terminal import interrupts, progress, quiet_libraries
+
+    opened = open_sources(sources, source_options)
+    told = len(opened.notes)
+    for note in opened.notes:
+        click.echo(note, err=True)
+    with quiet_libraries(), interrupts(asked=should_stop) as stopped, progress(quiet=quiet) as on_progress:
+        done = run(opened, settings, options, on_progress=on_progress, should_stop=stopped)
+    for note in done.notes[told:]:
+        click.echo(note, err=True)
+    return done
+
+
+class _Shown:
+    """Shows a finished run: its summary, its warnings, its report."""
+
+    def __init__(self, sources: Sequence[str], *, report: Path | None, as_json: bool) -> None:
+        ours = str(files("clipsearch.demo"))
+        self._warns = not all(Path(source).resolve().is_relative_to(ours) for source in sources)
+        self._report, self._as_json = report, as_json
+
+    def __call__(self, done: RunReport) -> None:
+        from indexer.report import write_json
+
+        if done.model == STARTER and self._warns:
+            click.echo(_STARTER_NOTE, err=True)
+            self._warns = False
+        if self._report is not None:
+            write_json(self._report, done.record())
+        if self._as_json:
+            output.print_json(done.record())
+        click.echo(done.summary(), err=True)
+        if done.stopped:
+            click.echo("stopped; the same command goes on from here", err=True)
+        elif done.gone > done.removed:
+            click.echo(
+                f"{done.gone:,} records' pictures are gone from the source; --sync removes them", err=True
+            )
+
+
+def _watch(
+    sources: Sequence[str],
+    source_options: SourceOptions,
+    settings: Settings,
+    options: RunOptions,
+    show: _Shown,
+    *,
+    quiet: bool,
+) -> None:
+    from indexer.terminal import interrupts
+    from indexer.watch import watch
+
+    def on_run(done: RunReport) -> None:
+        if done.changed or not quiet:
+            show(done)
+
+    with interrupts() as stopped:
+        click.echo("watching; Ctrl-C ends it", err=True)
+        watch(
+            sources,
+            settings,
+            lambda: _run(sources, source_options, settings, options, quiet=quiet, should_stop=stopped),
+            on_run=on_run,
+            on_problem=lambda text: click.echo(text, err=True),
+            should_stop=stopped,
+        )
+
+
+def _plan(
+    sources: Sequence[str],
+    source_options: SourceOptions,
+    settings: Settings,
+    options: RunOptions,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from indexer.plan import plan
+    from indexer.plan_text import lines
+    from indexer.sources import open_sources
+    from indexer.terminal import quiet_libraries
+
+    opened = open_sources(sources, source_options)
+    tell: Callable[[str], None] = lambda stage: None if quiet else click.echo(f"{stage} …", err=True)  # noqa: E731
+    with quiet_libraries():
+        told = plan(opened, settings, options, on_progress=tell)
+    if as_json:
+        output.print_json(asdict(told))
+        return
+    for line in lines(told):
+        click.echo(line)

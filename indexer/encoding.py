@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -94,7 +95,7 @@ class Encoding:
             loader,
             [ready.before(encoder.encode_pixels) for encoder in self.encoders],
             fused=self.fused,
-            batch_size=lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first)),
+            batch_size=cache(lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first))),
             workers=self.workers,
             n_readers=n_readers,
             meter=Meter(),

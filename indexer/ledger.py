@@ -34,6 +34,7 @@ CREATE INDEX IF NOT EXISTS by_content ON records (sha256) WHERE reason IS NULL;
 CREATE INDEX IF NOT EXISTS by_source ON records (source);
 PRAGMA user_version = {_VERSION};
 """
+LEDGER = "ledger.sqlite"  # its name, beside the collection
 _BATCH = 1000  # ids in one statement
 _SAMPLE = 64
 _FAILURE = ("source", "key", "path", "reason", "message")

@@ -52,7 +52,7 @@ class Pipeline:
         """
         self._claims = Claims(loader.known)
         self._loader = replace(loader, known=nobody)
-        self._fused, self._batch_size = fused, batch_size
+        self._fused, self.batch_size = fused, batch_size
         self._workers, self._n_readers = workers, n_readers
         self.meter = meter or Meter()
         self._free: SimpleQueue[Encode] = SimpleQueue()
@@ -86,7 +86,7 @@ class Pipeline:
         self, work: Iterable[Work], until: Callable[[], bool]
     ) -> Generator[list[Loaded], None, None]:
         with closing(self._read_ahead(work)) as had, _threads(self._workers, "encode") as pool:
-            todo = chunks(had, self._batch_size())
+            todo = chunks(had, self.batch_size())
             look_ahead = 2 * self._workers  # a batch under way and one that waits, for each
             yield from ordered(pool, self._load_and_encode, todo, look_ahead=look_ahead, until=until)
 
@@ -101,7 +101,7 @@ class Pipeline:
             first = list(islice(had, 1))
             if not first:
                 return
-            size = self._batch_size()
+            size = self.batch_size()
             todo = chunks(chain(first, had), min(_CHUNK, size))
             look_ahead = 2 * size // _CHUNK + 2 * self._workers
             with closing(ordered(decoding, self._loaded, todo, look_ahead=look_ahead, until=until)) as loaded:

@@ -48,6 +48,13 @@ class RunReport:
         return self.encoded + self.reused + self.updated + self.unchanged + self.failed + self.failed_before
 
     @property
+    def changed(self) -> bool:
+        """Whether the run did anything but look."""
+        return bool(
+            self.encoded or self.reused or self.updated or self.failed or self.removed or self.stopped
+        )
+
+    @property
     def exit_code(self) -> int:
         """0 all indexed, 4 some pictures could not be used, 1 stopped before the end."""
         if self.stopped:

@@ -9,18 +9,18 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from clipsearch.errors import SettingsError, SourceError
+from clipsearch.errors import SourceError
 from clipsearch.search import require_same_model
 from clipsearch.settings import Settings
-from clipsearch.types import CollectionSpec, Fingerprint, ImageFile, Point
+from clipsearch.types import CollectionSpec, ImageFile, Point
 from indexer.changes import Changes
 from indexer.encoding import Encoding
 from indexer.ledger import Ledger
 from indexer.loading import Loaded
+from indexer.options import RunOptions, check_exact, precision_for
 from indexer.report import RunReport, write_jsonl
 from indexer.sources import Source
 from indexer.target import Target
@@ -29,19 +29,6 @@ from indexer.writer import Writer
 SKIPPED = "skipped.jsonl"
 INDEXING, STORE = "indexing", "store"
 _PROGRESS_EVERY = 1000  # files found, when none of them has to be read
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How to run. batch_size: pictures a call of the model; workers: threads that decode (None: cores)."""
-
-    model: str | None = None  # None: the collection's own, or the settings' for a new one
-    batch_size: int | None = None  # None: what suits the device
-    workers: int | None = None
-    exact: bool = False
-    precision: str | None = None  # None: the collection's int8, else the device's best
-    sync: bool = False
-    retry_failed: bool = False
 
 
 OnProgress = Callable[[RunReport], None]
@@ -81,7 +68,7 @@ class _Run:
         self.report = RunReport(settings.collection, source.name, notes=source.notes)
         self.target = Target(settings, stack)
         made = self.target.made_by
-        _check_exact(options, made, settings.collection)
+        check_exact(options, made, settings.collection)
         self.files = self._found()  # before a model is fetched for nothing
         self._tell("opening the model")
         self.encoding = Encoding.open(
@@ -89,7 +76,7 @@ class _Run:
             settings,
             stack,
             exact=made.decode == "exact" if made else options.exact,
-            precision=_precision(options, made, settings.collection),
+            precision=precision_for(options, made, settings.collection),
             workers=options.workers,
         )
         self.fingerprint = self.encoding.fingerprint
@@ -238,24 +225,3 @@ class _MoveCheck:
                     f"gone. If they moved, keep their records: --source-name {shlex.quote(other)}. If they "
                     f"are to be there twice: --source-name {shlex.quote(source)}"
                 )
-
-
-def _precision(options: RunOptions, made: Fingerprint | None, collection: str) -> str | None:
-    """The precision to encode at: a collection of int8 vectors goes on with them."""
-    if made is None:
-        return options.precision
-    wanted = options.precision or ("int8" if made.precision == "int8" else None)
-    if wanted is not None and (wanted == "int8") != (made.precision == "int8"):
-        raise SettingsError(
-            f"collection {collection!r} was made at {made.precision}; --precision {wanted} is for another "
-            f"collection: --collection {collection}-{wanted}"
-        )
-    return wanted
-
-
-def _check_exact(options: RunOptions, made: Fingerprint | None, collection: str) -> None:
-    if options.exact and made is not None and made.decode != "exact":
-        raise SettingsError(
-            f"collection {collection!r} was made without --exact, which is for new collections; "
-            f"leave it out, or index into another collection: --collection {collection}-exact"
-        )

@@ -104,9 +104,20 @@ class Meter:
 
     def shares(self) -> dict[str, float]:
         """By stage, the part of its threads' time that they worked since the start, 0 to 1."""
-        passed = max(time.perf_counter() - self.started, 1e-9)
+        return self.shares_over(time.perf_counter() - self.started)
+
+    def shares_over(self, seconds: float) -> dict[str, float]:
+        """As shares(), of so many seconds."""
+        passed = max(seconds, 1e-9)
         with self._lock:
             return {name: min(1.0, self.wall[name] / (passed * n)) for name, n in self.n_threads.items() if n}
+
+    def reset(self) -> None:
+        """Begin counting anew, after what should not count."""
+        with self._lock:
+            self.started = time.perf_counter()
+            self.wall = dict.fromkeys(self.wall, 0.0)
+            self.cpu.clear()
 
     def snapshot(self) -> tuple[float, dict[str, float]]:
         """Now, and the seconds of work until now: two of them give the shares of the time between."""

@@ -16,7 +16,7 @@ from clipsearch.errors import CollectionLocked, StoreError
 from clipsearch.settings import Settings
 from clipsearch.store import Store, create, exists, open_store
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, ImageFile, Point
-from indexer.ledger import Ledger, Record
+from indexer.ledger import LEDGER, Ledger, Record
 
 _T = TypeVar("_T")
 _BATCH = 1000
@@ -46,7 +46,7 @@ class Target:
     def open_ledger(self, fields: Mapping[str, FieldKind]) -> None:
         """Make ready to write into the open collection, whose fields get those that are new."""
         store = self.open_store()
-        self.ledger = self._stack.enter_context(Ledger(self.folder / "ledger.sqlite"))
+        self.ledger = self._stack.enter_context(Ledger(self.folder / LEDGER))
         self._believe(store, self.ledger)
         store.add_fields({name: kind for name, kind in fields.items() if name not in store.spec.fields})
 

@@ -54,15 +54,21 @@ def quiet_libraries() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once: finish the batch in hand. Twice: stop at once. Yields whether to stop."""
-    asked = False
+def interrupts(*, asked: Callable[[], bool] | None = None) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C once: finish the batch in hand. Twice: stop at once. Yields whether to stop.
+
+    asked: who answers that already, from an outer `interrupts`; then this one does nothing.
+    """
+    if asked is not None:
+        yield asked
+        return
+    stopping = False
 
     def on_signal(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal stopping
+        if stopping:
             raise KeyboardInterrupt
-        asked = True
+        stopping = True
         click.echo("\nfinishing the batch in hand; Ctrl-C again to stop at once", err=True)
 
     try:
@@ -70,7 +76,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     except ValueError:  # not the main thread: whoever runs us handles signals
         before = {}
     try:
-        yield lambda: asked
+        yield lambda: stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -51,7 +51,7 @@ class Encoder:
         """Use Encoder.open."""
         spec = read_spec(folder)
         self._folder, self._spec, self.device = folder, spec, device
-        self._cache, self._exact, self._threads = cache, exact, threads
+        self.cache, self._exact, self._threads = cache, exact, threads
         self.dim, self.preprocessing = spec.dim, spec.preprocessing
         self.logit_scale, self.logit_bias = spec.logit_scale, spec.logit_bias
         self.fingerprint = Fingerprint(
