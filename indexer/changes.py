@@ -26,6 +26,7 @@ class Changes:
         self._target, self._report = target, report
         self._retry_failed = retry_failed
         self._met = array("Q")  # 8 bytes of each id met: a million files in 8 MB
+        self._sorted: NDArray[np.uint64] | None = None
 
     def to_do(self, files: Iterable[ImageFile], *, until: Callable[[], bool]) -> Iterator[Work]:
         """What has to be read, and what only has new columns; ends early when `until` says so."""
@@ -43,7 +44,7 @@ class Changes:
         ledger = self._target.ledger
         if ledger is None:
             return []
-        met = np.sort(np.frombuffer(self._met, dtype=np.uint64)) if self._met else _NONE
+        met = self._met_sorted()
         gone: list[str] = []
         rest = ledger.ids_of(source)
         while ids := list(islice(rest, _CHUNK)):
@@ -52,6 +53,12 @@ class Changes:
         useless = [id for id, known in ledger.known(gone).items() if known.reason is not None]
         ledger.forget(useless)
         return sorted(set(gone) - set(useless))
+
+    def _met_sorted(self) -> NDArray[np.uint64]:
+        """Sorted once for all parts of a source: there may be thousands."""
+        if self._sorted is None or len(self._sorted) != len(self._met):
+            self._sorted = np.sort(np.frombuffer(self._met, dtype=np.uint64)) if self._met else _NONE
+        return self._sorted
 
     def _changed(self, pairs: list[tuple[ImageFile, str]]) -> list[Work]:
         ledger = self._target.ledger

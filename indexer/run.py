@@ -69,6 +69,8 @@ class _Run:
         self.target = Target(settings, stack)
         made = self.target.made_by
         check_exact(options, made, settings.collection)
+        if self.target.store is not None:  # before files(), which gives values of these kinds
+            source.conform(self.target.store.spec.fields, collection=settings.collection)
         self.files = self._found()  # before a model is fetched for nothing
         self._tell("opening the model")
         self.encoding = Encoding.open(
@@ -131,9 +133,8 @@ class _Run:
         return chain([first], files)
 
     def _open_ledger(self) -> None:
-        """Of a collection that is there, if the source's columns fit into it."""
+        """Of a collection that is there."""
         if self.target.store is not None:
-            self.source.conform(self.target.store.spec.fields, collection=self.settings.collection)
             self.target.open_ledger(self.source.fields)
 
     def _reload(self, file: ImageFile, id: str) -> Loaded:
@@ -181,7 +182,8 @@ class _Run:
 
     def _sync(self) -> None:
         """Only what a whole look at a source did not find is gone."""
-        gone = [id for part in self.source.parts if part.complete for id in self.changes.gone(part.name)]
+        names = dict.fromkeys(part.name for part in self.source.parts if part.complete)
+        gone = [id for name in names for id in self.changes.gone(name)]
         if self.options.sync and not all(part.complete for part in self.source.parts):
             self.source.notes.append("nothing was removed from what this run could not see all of")
         self.report.gone = len(gone)
