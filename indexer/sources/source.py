@@ -26,6 +26,12 @@ class SourceOptions:
     allow_outside: bool = False
     include: Sequence[str] = ()  # patterns as in .gitignore: only pictures that match one
     exclude: Sequence[str] = ()  # and none that match one of these
+    allow_private: bool = False  # fetch from this machine's own network, too
+    per_host_delay_s: float = 0.0  # between the beginnings of two requests to one host
+    timeout_s: float = 30.0  # for one picture from its address to its last byte
+    max_bytes: int = 64 << 20  # of one picture over the network
+    n_connections: int = 64  # at once, to all hosts together
+    n_per_host: int = 8
 
     def for_catalogues_only(self) -> list[str]:
         """The options given that mean nothing for a folder or a picture."""
