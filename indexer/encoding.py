@@ -24,6 +24,7 @@ from indexer.pipeline import Pipeline
 from indexer.probing import probed_batch
 from indexer.stages import Meter
 
+_MANY = 100_000  # pictures, from which on a minute of compiling for a GPU pays
 CPU_BATCH = 8  # pictures: ViT-B/32 takes 46 ms a picture at 8, 64 at 1, and 47 at 16
 
 
@@ -79,23 +80,26 @@ class Encoding:
         *,
         batch_size: int | None,
         n_readers: int,
+        n_expected: Callable[[], int] = lambda: 0,
         known: Callable[[str], str | None] | None = None,
         on_compile: Callable[[str], None] = lambda stage: None,
     ) -> Pipeline:
         """The pipeline. batch_size None: what suits the device, found out when the first batch comes.
 
-        known: which record has a content already. on_compile: told what is done before the first batch.
+        n_expected: pictures to come, asked with the first batch: a long run is prepared for. known: which
+        record has a content already. on_compile: told what is done before the first batch.
         """
         first = self.encoders[0]
         loader = Loader(first.preprocessing, exact=first.fingerprint.decode == "exact")
         if known is not None:
             loader = loader.knowing(known)
-        ready = _Compiled(first, on_compile)
+        size = cache(lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first)))
+        ready = _Compiled(self.encoders, on_compile, lambda: size() if n_expected() >= _MANY else None)
         return Pipeline(
             loader,
             [ready.before(encoder.encode_pixels) for encoder in self.encoders],
             fused=self.fused,
-            batch_size=cache(lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first))),
+            batch_size=size,
             workers=self.workers,
             n_readers=n_readers,
             meter=Meter(),
@@ -103,10 +107,13 @@ class Encoding:
 
 
 class _Compiled:
-    """Compiles the model before its first batch, whichever thread has that: never for nothing."""
+    """Makes the encoders ready before the first batch, whichever thread has that: never for nothing."""
 
-    def __init__(self, encoder: Encoder, tell: Callable[[str], None]) -> None:
-        self._encoder, self._tell = encoder, tell
+    def __init__(
+        self, encoders: Sequence[Encoder], tell: Callable[[str], None], many: Callable[[], int | None]
+    ) -> None:
+        """many: the batch size to prepare for, where the run is long enough; else None."""
+        self._encoders, self._tell, self._many = encoders, tell, many
         self._lock = threading.Lock()
         self._done = False
 
@@ -118,13 +125,20 @@ class _Compiled:
         def ready(pixels: NDArray[np.uint8]) -> Embeddings:
             with self._lock:
                 if not self._done:
-                    self._tell("compiling the model, once")
-                    self._encoder.compile()
+                    self._make_ready()
                     self._done = True
-                    self._tell("indexing")
             return encode(pixels)
 
         return ready
+
+    def _make_ready(self) -> None:
+        self._tell("compiling the model, once")
+        self._encoders[0].compile()
+        size = self._many()
+        for encoder in self._encoders:
+            if size is not None:
+                encoder.prepare_for_many(size)
+        self._tell("indexing")
 
 
 def _cores() -> int:

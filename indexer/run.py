@@ -96,6 +96,7 @@ class _Run:
         self.pipeline = self.encoding.pipeline(
             batch_size=options.batch_size,
             n_readers=source.n_readers,
+            n_expected=lambda: self.report.found - self.report.done,
             known=self.writer.id_of_content,
             on_compile=self._tell,
         )

@@ -391,12 +391,12 @@ def test_torch_running_out_of_memory_halves_the_batch(
 def test_a_gpu_normalises_as_the_cpu_does(folder_of: Folders, cache: Path) -> None:
     import torch
 
-    from clipsearch.encoder.torch_runtime import normalised_on_device
+    from clipsearch.encoder.pooled import pixel_tower
     from clipsearch.images import normalise
 
     preprocessing = Encoder.open(str(folder_of("clip")), cache=cache).preprocessing
     pixels = np.random.default_rng(2).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
-    theirs = normalised_on_device(torch.from_numpy(pixels), preprocessing).numpy()
+    theirs = pixel_tower(torch.nn.Identity(), preprocessing, torch.float32)(torch.from_numpy(pixels)).numpy()
     np.testing.assert_allclose(theirs, normalise(pixels, preprocessing), atol=1e-5)
 
 

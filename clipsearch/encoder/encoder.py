@@ -166,6 +166,11 @@ class Encoder:
             if self.device.is_cpu:
                 self._torch = None  # comes back by itself where it measured faster
 
+    def prepare_for_many(self, batch_size: int) -> None:
+        """Spend the better part of a minute on a GPU so that batches of this size take less; else nothing."""
+        if self.device.name.startswith("cuda"):
+            self._torch_model().fix_batch(batch_size)
+
     def reference(self) -> Reference:
         """The model in float32 on the CPU, to export from and to compare with. Not for embedding."""
         from clipsearch.encoder.compiling import Reference

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clipsearch.encoder.spec import ModelSpec
+from clipsearch.types import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,28 @@ def image_tower(model: Any, spec: ModelSpec) -> Any:
             return _first_token(model, pixels) if first_token_only else plain_features(model, pixels)
 
     return ImageTower().eval()
+
+
+def pixel_tower(tower: Any, preprocessing: Preprocessing, dtype: Any) -> Any:
+    """A module: fitted pictures uint8 (B, H, W, 3) -> vectors (B, D), normalised where they are computed.
+
+    The same values as clipsearch.images.normalise gives, and a quarter of the bytes to move there.
+    """
+    import torch
+
+    class PixelTower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = tower
+            for name in ("mean", "std"):
+                values = torch.tensor(getattr(preprocessing, name), dtype=torch.float32)[:, None, None]
+                self.register_buffer(name, values, persistent=False)  # (3, 1, 1)
+
+        def forward(self, pixels: Any) -> Any:
+            values = pixels.permute(0, 3, 1, 2).float() * preprocessing.rescale  # (B, 3, H, W)
+            return tower(((values - self.get_buffer("mean")) / self.get_buffer("std")).to(dtype))
+
+    return PixelTower().eval()
 
 
 def plain_features(model: Any, pixels: Tensor) -> Tensor:

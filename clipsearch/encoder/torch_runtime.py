@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.encoder.devices import Device
-from clipsearch.encoder.pooled import image_tower, plain_features
+from clipsearch.encoder.fixed_batch import FixedBatch, Tower
+from clipsearch.encoder.pooled import image_tower, pixel_tower, plain_features
 from clipsearch.encoder.spec import ModelSpec
 from clipsearch.encoder.towers import TowerOutOfMemory, Vectors
 from clipsearch.errors import EncoderError, ModelError
-from clipsearch.types import Preprocessing
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _HARMLESS = ("position_ids",)  # buffers that old checkpoints store and new classes compute, or the reverse
 
@@ -35,15 +33,20 @@ class TorchModel:
         self._device = torch.device(device.name)
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[device.precision]
         self._preprocessing = spec.preprocessing
+        self._of_thread = threading.local()
         model = load_model(folder, spec, self._dtype)
         try:
             self.model = model.to(self._device)
             self._image_tower = image_tower(self.model, spec)
+            self._plain_pixel_tower = pixel_tower(self._image_tower, spec.preprocessing, self._dtype).to(
+                self._device
+            )
         except RuntimeError as exc:  # torch.OutOfMemoryError is one
             raise EncoderError(
                 f"the model in {folder} does not fit on {device.name} ({str(exc).splitlines()[0]}); "
                 "choose a smaller one (clipsearch models), or --device cpu"
             ) from exc
+        self._pixel_tower: Tower = self._plain_pixel_tower
 
     def text(self, ids: NDArray[np.int64]) -> Vectors:
         """Token ids (B, L) -> vectors (B, D)."""
@@ -54,17 +57,36 @@ class TorchModel:
             return _array(self.model.get_text_features(input_ids=batch))
 
     def image(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """Fitted pictures uint8 (B, H, W, 3) -> vectors (B, D). On a GPU they are normalised there."""
+        """Fitted pictures uint8 (B, H, W, 3) -> vectors (B, D).
+
+        To a GPU go the bytes, from pinned memory and in a stream of the calling thread's own: with two
+        threads, one batch is copied while the other is computed.
+        """
         import torch
 
         if self._device.type == "cpu":
             from clipsearch.images import normalise
 
             return self.normalised(normalise(pixels, self._preprocessing))
-        with _translated(), torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-            values = normalised_on_device(batch, self._preprocessing)
-            return _array(self._image_tower(values.to(self._dtype)))
+        with _translated(), torch.inference_mode(), self._own_stream():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels))
+            if self._device.type == "cuda":
+                batch = batch.pin_memory()
+            return _array(self._pixel_tower(batch.to(self._device, non_blocking=True)))
+
+    def fix_batch(self, size: int, **compile_options: Any) -> None:
+        """From now on compile the image tower for batches of this size; see FixedBatch."""
+        self._pixel_tower = FixedBatch(self._plain_pixel_tower, size, **compile_options)
+
+    def _own_stream(self) -> contextlib.AbstractContextManager[Any]:
+        import torch
+
+        if self._device.type != "cuda":
+            return contextlib.nullcontext()
+        if not hasattr(self._of_thread, "stream"):
+            make: Any = torch.cuda.Stream
+            self._of_thread.stream = make(self._device)
+        return torch.cuda.stream(self._of_thread.stream)
 
     def normalised(self, pixels: NDArray[np.float32]) -> Vectors:
         """Normalised pixels (B, 3, H, W) -> vectors (B, D)."""
@@ -81,16 +103,6 @@ class TorchModel:
         with _translated(), torch.inference_mode():
             batch = torch.from_numpy(pixels).to(self._device, self._dtype)
             return _array(plain_features(self.model, batch))
-
-
-def normalised_on_device(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) on the same device, as clipsearch.images.normalise."""
-    import torch
-
-    mean, std = (
-        torch.tensor(v, device=pixels.device)[:, None, None] for v in (preprocessing.mean, preprocessing.std)
-    )
-    return (pixels.permute(0, 3, 1, 2).float() * preprocessing.rescale - mean) / std
 
 
 def load_model(folder: Path, spec: ModelSpec, dtype: Any) -> Any:
