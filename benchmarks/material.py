@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+
+from clipsearch.types import ImageFile
+from indexer.sources.folder import WithoutColumns
 
 SIZES = {"12mp": (4000, 3000), "2mp": (1600, 1200), "0.3mp": (640, 480)}
 _KINDS = 4  # different pictures a size; the rest are copies with other bytes
@@ -40,10 +45,54 @@ def make_vit_b32(folder: Path) -> Path:
     model = CLIPModel(CLIPConfig())
     model.save_pretrained(folder)
     CLIPImageProcessorPil().save_pretrained(folder)
-    starter = Path(__file__).parents[1] / "clipsearch" / "demo" / "starter"
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-        if (starter / name).is_file():
-            shutil.copy(starter / name, folder / name)
+    _copy_tokenizer(folder)
+    return folder
+
+
+class Generated(WithoutColumns):
+    """A source of n pictures made of a few in memory, no two with the same bytes: no disk is read."""
+
+    name, named, complete = "generated", True, True
+
+    def __init__(self, originals: Sequence[bytes], n: int) -> None:
+        super().__init__()
+        self._originals, self.n_files = originals, n
+
+    def files(self) -> Iterator[ImageFile]:
+        """The pictures, made when they are read."""
+        for i in range(self.n_files or 0):
+            original = self._originals[i % len(self._originals)]
+            read = partial(with_comment, original, str(i))
+            yield ImageFile(self.name, str(i), f"generated/{i}", len(original), 0, read=read)
+
+
+def make_tower(
+    folder: Path, *, family: str, size: int, patch: int, width: int, layers: int, heads: int
+) -> Path:
+    """A CLIP or SigLIP model with an image tower of these sizes, random weights and a small text tower."""
+    import torch
+    from transformers import (
+        CLIPConfig,
+        CLIPImageProcessorPil,
+        CLIPModel,
+        SiglipConfig,
+        SiglipImageProcessorPil,
+        SiglipModel,
+    )
+
+    torch.manual_seed(0)
+    vision = {"image_size": size, "patch_size": patch, "hidden_size": width, "intermediate_size": 4 * width}
+    vision |= {"num_hidden_layers": layers, "num_attention_heads": heads}
+    text = {"num_hidden_layers": 1}
+    if family == "clip":
+        CLIPModel(CLIPConfig(vision_config=vision, text_config=text)).save_pretrained(folder)
+        edge = {"shortest_edge": size}
+        CLIPImageProcessorPil(size=edge, crop_size={"height": size, "width": size}).save_pretrained(folder)
+    else:
+        text |= {"hidden_size": width}
+        SiglipModel(SiglipConfig(vision_config=vision, text_config=text)).save_pretrained(folder)
+        SiglipImageProcessorPil(size={"height": size, "width": size}).save_pretrained(folder)
+    _copy_tokenizer(folder)
     return folder
 
 
@@ -51,6 +100,12 @@ def with_comment(jpeg: bytes, text: str) -> bytes:
     """The same picture in a file with other bytes."""
     comment = text.encode()
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+
+
+def _copy_tokenizer(folder: Path) -> None:
+    starter = Path(__file__).parents[1] / "clipsearch" / "demo" / "starter"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(starter / name, folder / name)
 
 
 def _write(folder: Path, originals: list[bytes], n: int, name: str) -> None:
