@@ -15,7 +15,7 @@ Batches = Callable[[int], Iterator[Any]]
 """From a segment's number to its column of bytes, pa.BinaryArray after pa.BinaryArray, from the first row."""
 
 _KEPT_BYTES = 128 << 20
-_CURSORS = 2
+_CURSORS = 4
 _BYTES_AT_ONCE, _MOST_ROWS = 8 << 20, 1024
 
 
@@ -33,9 +33,8 @@ class LazyBlobs:
         self._path, self._starts, self._batches, self._empty = path, starts, batches, empty
         self._stamp = _stamp(path)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()  # (segment, first row in it): a batch
-        self._kept_bytes = 0
-        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        self._kept: dict[tuple[int, int], Any] = {}  # (segment, first row in it): a batch
+        self._cursors: dict[int, _Cursor] = {}
 
     def may_have(self, number: int) -> bool:
         """Whether there may be bytes in a row. Reads nothing."""
@@ -60,16 +59,16 @@ class LazyBlobs:
 
     def _batch(self, segment: int, at: int) -> tuple[int, Any]:
         """(its first row in the segment, the batch) that has the row."""
-        for (of, first), batch in self._kept.items():
+        for (of, first), batch in list(self._kept.items()):
             if of == segment and first <= at < first + len(batch):
-                self._kept.move_to_end((of, first))
+                _BATCHES.keep(self._kept, (of, first), batch, batch.nbytes)
                 return first, batch
         cursor = self._cursor(segment, at)
         while True:
             first, batch = cursor.next()
             if batch is None:
                 raise TableError(f"{self._path} has fewer rows than when it was opened; run again")
-            self._keep((segment, first), batch)
+            _BATCHES.keep(self._kept, (segment, first), batch, batch.nbytes)
             if at < first + len(batch):
                 return first, batch
 
@@ -79,18 +78,33 @@ class LazyBlobs:
         if cursor is None or cursor.position > at:
             if _stamp(self._path) != self._stamp:
                 raise TableError(f"{self._path} was changed meanwhile; run the same command again")
-            cursor = self._cursors[segment] = _Cursor(self._batches(segment))
-        self._cursors.move_to_end(segment)
-        while len(self._cursors) > _CURSORS:
-            self._cursors.popitem(last=False)
+            cursor = _Cursor(self._batches(segment))
+        _PLACES.keep(self._cursors, segment, cursor, 1)
         return cursor
 
-    def _keep(self, place: tuple[int, int], batch: Any) -> None:
-        before = self._kept.pop(place, None)
-        self._kept_bytes += batch.nbytes - (0 if before is None else before.nbytes)
-        self._kept[place] = batch
-        while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+
+class _Recent:
+    """What was used last, of all columns of all tables together: a run may have a thousand of them open."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._sum = most, 0
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[tuple[int, Any], tuple[dict[Any, Any], int]] = OrderedDict()
+
+    def keep(self, owner: dict[Any, Any], place: Any, value: Any, size: int) -> None:
+        """Put the value into its owner's dictionary, and take what was not used for longest out of theirs."""
+        with self._lock:
+            owner[place] = value
+            _, before = self._sizes.pop((id(owner), place), (owner, 0))
+            self._sizes[id(owner), place] = owner, size
+            self._sum += size - before
+            while self._sum > self._most and len(self._sizes) > 1:
+                (_, oldest), (other, n) = self._sizes.popitem(last=False)
+                other.pop(oldest, None)
+                self._sum -= n
+
+
+_BATCHES, _PLACES = _Recent(_KEPT_BYTES), _Recent(_CURSORS)
 
 
 class _Cursor:

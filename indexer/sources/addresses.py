@@ -8,6 +8,8 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 _HTTP = re.compile(r"https?://", re.IGNORECASE)
+STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"})
+"""Stores that a list or a catalogue may name pictures of; no file://, which leads into this machine."""
 _MAX_URL = 8192  # characters; servers take fewer
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -17,6 +19,17 @@ _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 def is_http(text: str) -> bool:
     """Whether the text is meant as an address of the web."""
     return _HTTP.match(text) is not None
+
+
+def is_stored(text: str) -> bool:
+    """Whether the text is an address in one of STORES."""
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme.lower() in STORES and "::" not in text
+
+
+def is_address(text: str) -> bool:
+    """Whether a picture so named is elsewhere, and not a path."""
+    return is_http(text) or is_stored(text)
 
 
 def fault(url: str) -> str:

@@ -1,30 +1,32 @@
-"""The pictures that a table names, with the table's columns. Opens no picture."""
+"""The pictures that a table names or holds, with the table's columns. Opens no picture."""
 
 from __future__ import annotations
 
 import difflib
-import os
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipsearch import tables
 from clipsearch.errors import SourceError
 from clipsearch.types import FieldKind, ImageFile, Payload
+from indexer.sources import cells
+from indexer.sources.addresses import is_address, without_credentials
+from indexer.sources.cell_paths import Inside, exists, located, spellings
+from indexer.sources.cells import Cell
+from indexer.sources.elsewhere import Elsewhere
 from indexer.sources.source import Source, SourceOptions, image_file
+from indexer.sources.unique import Unique
 
-IMAGE_COLUMNS = (
-    *("image", "image_path", "picture", "photo", "path", "file", "file_name", "filename", "filepath"),
-    *("img", "画像", "写真"),
-)
 _FOLDERS_BESIDE = ("images", "Images", "photos", "pictures")
 
 
 class CatalogueSource:
-    """One row is one record; each of its pictures is a point. Every other column is a field."""
+    """One row is one record; each of its pictures is a point. Every other column is a field.
+
+    A picture is a path, an address (http://, https://, s3://, …), or bytes in the table itself.
+    """
 
     complete = True
-    n_readers = 0
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
         self.path, self.options = path.resolve(), options
@@ -32,19 +34,23 @@ class CatalogueSource:
         self.notes: list[str] = []
         self.n_other = 0
         self.table = tables.read_table(self.path, encoding=options.encoding)
-        if not self.table.rows:
+        if not len(self.table.rows):
             raise SourceError(f"{path} has no rows; there is nothing to index")
+        self._stamp = cells.stamp(self.path)
+        self._elsewhere = Elsewhere(options)
         self._image_columns = self._chosen_image_columns()
-        for name, option in (
-            (options.id_column, "--id-column"),
-            *((n, "--list-column") for n in options.list_columns),
-        ):
-            if name is not None:
-                self._check_column(name, option)
+        self._id_column = self._chosen_id_column()
+        for name in options.list_columns:
+            self._check_column(name, "--list-column")
+        self._named = {n for n in self._image_columns if cells.names_are_keys(self.table, n)}
         self._kinds = self._inferred_kinds()
         self._root = self._chosen_root()
+        self._again: frozenset[int] = frozenset()  # numbers of pictures that name an address once more
         self.n_files: int | None = self._check_ids()
         self._check_paths()
+        self.n_readers = self._elsewhere.n_readers
+        if self.table.left_out:
+            self.notes.append(f"{self.path}: {', '.join(self.table.left_out)} is no data and left out")
 
     @property
     def parts(self) -> Sequence[Source]:
@@ -62,7 +68,7 @@ class CatalogueSource:
             wanted = declared.get(name, kind)
             if wanted == kind:
                 continue
-            for row in self.table.rows:
+            for row in self.table.only([name]):
                 if not tables.fits(row.values.get(name), wanted, split=self._is_list(name)):
                     raise SourceError(
                         f"{self.path}, line {row.line}: {name} is {row.values[name]!r}, but collection "
@@ -74,41 +80,52 @@ class CatalogueSource:
     def files(self) -> Iterator[ImageFile]:
         """Every picture of every row."""
         kinds = [(name, kind, self._is_list(name)) for name, kind in self._kinds.items()]
-        for row in self.table.rows:
+        number = -1
+        for row in self.table.only([*self._kinds, *self._key_columns]):
             values = (
                 (name, tables.typed(row.values.get(name), kind, split=split)) for name, kind, split in kinds
             )
             metadata = {name: value for name, value in values if value is not None}
-            for column, text in self._pictures(row):
-                yield image_file(
-                    self.name, self._key(row, column, text), self._located(text), self._grouped(row, metadata)
-                )
+            for cell in self._pictures(row):
+                number += 1
+                if number not in self._again:
+                    yield self._file(row, cell, self._grouped(row, metadata))
 
     # --- rows ------------------------------------------------------------------------------------
 
-    def _pictures(self, row: tables.Row) -> Iterator[tuple[str, str]]:
-        """The row's pictures as (column, cell)."""
-        for column in self._image_columns:
-            text = str(row.values.get(column) or "").strip()
-            if text:
-                yield column, text
+    @property
+    def _key_columns(self) -> list[str]:
+        """The columns that say which pictures there are."""
+        return [*self._image_columns, *([] if self._id_column is None else [self._id_column])]
 
-    def _key(self, row: tables.Row, column: str, text: str) -> str:
-        """The record's key: its id (and the column, for further pictures), or the picture's path."""
-        if self.options.id_column is None:
-            return text
-        key = str(row.values[self.options.id_column]).strip()
-        return key if column == self._image_columns[0] else f"{key}#{column}"
+    def _pictures(self, row: tables.Row) -> Iterator[Cell]:
+        return cells.cells(self.table, self._image_columns, row)
+
+    def _file(self, row: tables.Row, cell: Cell, metadata: Payload) -> ImageFile:
+        key = self._key(row, cell)
+        if cell.is_bytes:
+            return cells.bytes_file(self.name, key, self.table, row, cell, self._stamp, metadata)
+        if cell.is_path:
+            return image_file(self.name, key, located(self._root, cell.text), metadata)
+        return self._elsewhere.file(self.name, key, cell.text, metadata)
+
+    def _key(self, row: tables.Row, cell: Cell) -> str:
+        """The record's key: its id (and the column, for further pictures), or the picture's own name.
+
+        Bytes without names have the number of their row.
+        """
+        if self._id_column is not None:
+            key = str(row.values[self._id_column]).strip()
+        elif cell.is_bytes and cell.column not in self._named:
+            key = str(row.line)
+        else:
+            return without_credentials(cell.text)
+        return key if cell.column == self._image_columns[0] else f"{key}#{cell.column}"
 
     def _grouped(self, row: tables.Row, metadata: Payload) -> Payload:
-        if self.options.id_column is None:
+        if self._id_column is None:
             return metadata
-        return {**metadata, "_group": str(row.values[self.options.id_column]).strip()}
-
-    def _located(self, text: str) -> Path:
-        """The picture's path: as written, or in another spelling if only that is there."""
-        paths = [self._root / spelling for spelling in _spellings(text)]
-        return paths[0] if len(paths) == 1 else next(filter(_exists, paths), paths[0])
+        return {**metadata, "_group": str(row.values[self._id_column]).strip()}
 
     def _is_list(self, name: str) -> bool:
         return name in self.options.list_columns
@@ -120,17 +137,25 @@ class CatalogueSource:
             for name in self.options.image_columns:
                 self._check_column(name, "--image-column")
             return tuple(dict.fromkeys(self.options.image_columns))
-        lower = {name.lower(): name for name in self.table.columns}
-        for guess in IMAGE_COLUMNS:
-            if guess in lower:
-                self.notes.append(
-                    f"pictures are taken from column {lower[guess]!r} (--image-column names another)"
-                )
-                return (lower[guess],)
-        raise SourceError(
-            f"{self.path} has no column of pictures that could be guessed; name it with --image-column. "
-            f"Its columns: {', '.join(self.table.columns)}"
-        )
+        guess = cells.guessed_image_column(self.table)
+        if guess is None:
+            raise SourceError(
+                f"{self.path} has no column of pictures that could be guessed; name it with --image-column. "
+                f"Its columns: {', '.join(self.table.columns)}"
+            )
+        self.notes.append(f"pictures are taken from column {guess!r} (--image-column names another)")
+        return (guess,)
+
+    def _chosen_id_column(self) -> str | None:
+        if self.options.id_column is not None:
+            self._check_column(self.options.id_column, "--id-column")
+            return self.options.id_column
+        if self.options.image_columns:
+            return None
+        guess = cells.guessed_id_column(self.table, self._image_columns)
+        if guess is not None:
+            self.notes.append(f"records are named by column {guess!r} (--id-column names another)")
+        return guess
 
     def _check_column(self, name: str, option: str) -> None:
         if name in self.table.columns:
@@ -143,10 +168,14 @@ class CatalogueSource:
         )
 
     def _inferred_kinds(self) -> dict[str, FieldKind]:
-        others = [name for name in self.table.columns if name not in self._image_columns]
+        taken = {*self._image_columns, *self.table.blobs}
+        others = [name for name in self.table.columns if name not in taken]
         kinds = tables.infer_kinds(self.table, others, lists=self.options.list_columns)
-        if self.options.id_column is not None:
-            kinds[self.options.id_column] = "keyword"
+        kinds, prose = cells.with_prose(kinds)
+        if prose:
+            self.notes.append(f"column {prose[0]!r} is taken as free text, word by word")
+        if self._id_column is not None:
+            kinds[self._id_column] = "keyword"
         return kinds
 
     def _chosen_root(self) -> Path:
@@ -156,9 +185,9 @@ class CatalogueSource:
                 raise SourceError(f"there is no folder {self.options.image_root}, given with --image-root")
             return self.options.image_root.resolve()
         beside = self.path.parent
-        first = [text for row in self.table.rows[:50] for _, text in self._pictures(row)]
+        first = cells.first_paths(self.table, self._image_columns)
         for folder in (beside, *(beside / name for name in _FOLDERS_BESIDE)):
-            if any(_exists(folder / spelling) for text in first for spelling in _spellings(text)):
+            if any(exists(folder / spelling) for text in first for spelling in spellings(text)):
                 if folder != beside:
                     self.notes.append(f"pictures are taken from {folder} (--image-root names another folder)")
                 return folder
@@ -166,19 +195,16 @@ class CatalogueSource:
 
     def _check_ids(self) -> int:
         """The number of pictures, whose keys are all different."""
-        column, n_empty = self.options.id_column, 0
-        seen: dict[str, int] = {}
-        for row in self.table.rows:
+        column, n_empty = self._id_column, 0
+        keys = Unique()
+        for row in self.table.only(self._key_columns):
             if column is not None and not str(_or_empty(row.values.get(column))).strip():
                 raise SourceError(f"{self.path}, line {row.line}: the id ({column}) is empty; fill it in")
-            before = len(seen)
-            for image_column, text in self._pictures(row):
-                key = self._key(row, image_column, text)
-                if key in seen:
-                    raise self._twice(key, seen[key], row.line)
-                seen[key] = row.line
-            n_empty += len(seen) == before
-        if not seen:
+            before = len(keys)
+            for cell in self._pictures(row):
+                keys.add(self._key(row, cell))
+            n_empty += len(keys) == before
+        if not len(keys):
             raise SourceError(
                 f"{self.path} names no picture in {', '.join(self._image_columns)}; nothing to index"
             )
@@ -186,10 +212,25 @@ class CatalogueSource:
             self.notes.append(
                 f"{n_empty:,} of {len(self.table.rows):,} rows name no picture and are left out"
             )
-        return len(seen)
+        self._again = self._repeated_addresses(keys)
+        if self._again:
+            self.notes.append(f"{len(self._again):,} rows of {self.path} repeat an address and are left out")
+        return len(keys) - len(self._again)
+
+    def _repeated_addresses(self, keys: Unique) -> frozenset[int]:
+        """Their numbers; lists from the web repeat themselves. Raises SourceError for others that do."""
+        rows = self.table.only(self._key_columns)
+        pictures = ((self._key(row, cell), row.line) for row in rows for cell in self._pictures(row))
+        numbered = ((key, (number, line)) for number, (key, line) in enumerate(pictures))
+        again = set[int]()
+        for key, (_, first), (number, second) in keys.repeated(numbered):
+            if self._id_column is not None or not is_address(key):
+                raise self._twice(key, first, second)
+            again.add(number)
+        return frozenset(again)
 
     def _twice(self, key: str, first: int, second: int) -> SourceError:
-        if self.options.id_column is not None:
+        if self._id_column is not None:
             what = "rows have the id"
             advice = "If rows are photos of one part, leave --id-column out: each picture is a record"
         else:
@@ -198,53 +239,22 @@ class CatalogueSource:
 
     def _check_paths(self) -> None:
         """No row may reach outside the pictures' folder, by '..', absolutely or by a link."""
-        if self.options.allow_outside:
-            return
-        inside = _Inside(self._root if self.options.image_root else self.path.parent)
-        for row in self.table.rows:
-            for column, text in self._pictures(row):
-                if not all(inside(self._root / spelling) for spelling in _spellings(text)):
+        inside = Inside(self._root if self.options.image_root else self.path.parent)
+        for row in self.table.only(self._image_columns):
+            for cell in self._pictures(row):
+                if cell.is_bytes:
+                    continue
+                if not cell.is_path:
+                    self._elsewhere.meet(cell.text)
+                elif not self.options.allow_outside and not self._is_inside(cell.text, inside):
                     raise SourceError(
-                        f"{self.path}, line {row.line}: {column} is {text!r}, which lies outside "
+                        f"{self.path}, line {row.line}: {cell.column} is {cell.text!r}, which lies outside "
                         f"{inside.folder}. If that is meant, name the folder with --image-root, or pass "
                         "--allow-outside"
                     )
 
-
-class _Inside:
-    """Says whether a path leads into the folder; every folder on the way is resolved once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        self._resolved: dict[Path, Path] = {}
-
-    def __call__(self, path: Path) -> bool:
-        if "\0" in str(path):
-            return True  # no file has such a name, so nothing will be opened
-        folder = self._resolved.get(path.parent)
-        if folder is None:
-            folder = self._resolved[path.parent] = path.parent.resolve()
-        real = folder / path.name
-        if path.name == ".." or real.is_symlink():
-            real = real.resolve()
-        return real.is_relative_to(self.folder)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long, or with a NUL
-        return False
-
-
-def _spellings(text: str) -> list[str]:
-    """The path, and how other systems would have written it: Windows' backslashes, macOS' decomposed kana."""
-    found = [text]
-    if os.sep == "/" and "\\" in text:
-        found.append(text.replace("\\", "/"))
-    if not text.isascii():
-        found += [unicodedata.normalize(form, each) for form in ("NFC", "NFD") for each in tuple(found)]
-    return list(dict.fromkeys(found))
+    def _is_inside(self, text: str, inside: Inside) -> bool:
+        return all(inside(self._root / spelling) for spelling in spellings(text))
 
 
 def _or_empty(value: object) -> object:

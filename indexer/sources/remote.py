@@ -48,6 +48,21 @@ def open_remote(location: str, options: SourceOptions) -> Source:
     return StoreSource(files, path, location, options)
 
 
+def check_driver(location: str) -> None:
+    """Raise SourceError where the driver of a store is not there."""
+    _driver(location)
+
+
+def read_stored(location: str, max_bytes: int) -> bytes:
+    """The bytes of one object by its address. Raises ImageError."""
+    shown = without_credentials(location)
+    try:
+        files, path = _driver(location)
+    except SourceError as exc:
+        raise ImageError("unreachable", str(exc)) from exc
+    return _read(files, path, shown, None, max_bytes)
+
+
 class StoredFileSource(WithoutColumns):
     """One picture of a store; it has the id it has when its prefix is indexed."""
 

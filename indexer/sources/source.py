@@ -9,6 +9,7 @@ from typing import Protocol
 
 from clipsearch.types import FieldKind, ImageFile, Payload
 
+TIMEOUT_S, MAX_BYTES, N_CONNECTIONS, N_PER_HOST = 30.0, 64 << 20, 64, 8  # of what is fetched
 _MISSING = -1  # n_bytes of a picture that cannot be had
 
 
@@ -28,13 +29,13 @@ class SourceOptions:
     exclude: Sequence[str] = ()  # and none that match one of these
     allow_private: bool = False  # fetch from this machine's own network, too
     per_host_delay_s: float = 0.0  # between the beginnings of two requests to one host
-    timeout_s: float = 30.0  # for one picture from its address to its last byte
-    max_bytes: int = 64 << 20  # of one picture over the network
-    n_connections: int = 64  # at once, to all hosts together
-    n_per_host: int = 8
+    timeout_s: float = TIMEOUT_S  # for one picture from its address to its last byte
+    max_bytes: int = MAX_BYTES  # of one picture over the network
+    n_connections: int = N_CONNECTIONS  # at once, to all hosts together
+    n_per_host: int = N_PER_HOST
 
     def for_catalogues_only(self) -> list[str]:
-        """The options given that mean nothing for a folder or a picture."""
+        """The options given that mean nothing for a folder or a picture, which no address is met in."""
         given = {
             "--image-column": self.image_columns,
             "--id-column": self.id_column,
@@ -42,6 +43,12 @@ class SourceOptions:
             "--image-root": self.image_root,
             "--encoding": self.encoding,
             "--allow-outside": self.allow_outside,
+            "--allow-private": self.allow_private,
+            "--host-delay": self.per_host_delay_s,
+            "--timeout": self.timeout_s != TIMEOUT_S,
+            "--max-bytes": self.max_bytes != MAX_BYTES,
+            "--connections": self.n_connections != N_CONNECTIONS,
+            "--connections-per-host": self.n_per_host != N_PER_HOST,
         }
         return [option for option, value in given.items() if value]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
+
+_T = TypeVar("_T")
 
 
 class Unique:
@@ -21,28 +24,22 @@ class Unique:
     def add(self, name: str) -> None:
         self._hashes.append(hash(name))
 
-    def first_repeated(self, again: Iterable[tuple[str, int]]) -> tuple[str, int, int] | None:
-        """(name, its number, the number where it comes again) of the first that does.
+    def repeated(self, again: Iterable[tuple[str, _T]]) -> Iterator[tuple[str, _T, _T]]:
+        """(name, its place, the place where it comes again), each time that it does.
 
-        again: the same names once more, with their numbers.
+        again: the same names once more, with their places.
         """
-        return next(self._repeated(again), None)
-
-    def repeated(self, again: Iterable[tuple[str, int]]) -> set[int]:
-        """The numbers of all names that were there before."""
-        return {number for _, _, number in self._repeated(again)}
-
-    def _repeated(self, again: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
         suspects = self._suspects()
         if not suspects:
             return
-        seen: dict[str, int] = {}
-        for name, number in again:
+        seen: dict[str, _T] = {}
+        for name, place in again:
             if hash(name) not in suspects:
                 continue
-            first = seen.setdefault(name, number)
-            if first != number:
-                yield name, first, number
+            if name in seen:
+                yield name, seen[name], place
+            else:
+                seen[name] = place
 
     def _suspects(self) -> set[int]:
         """Hashes that came more than once."""

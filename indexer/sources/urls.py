@@ -1,26 +1,23 @@
 """Pictures named by URLs: a list in a text file, or single ones. Fetches nothing until a picture is read.
 
-A URL is its picture's name and its state: what was fetched once is not fetched again in a later run,
-whatever the host may have there by now. The records' keys are the URLs, without user and password.
+The records' keys are the URLs, without user and password; see `elsewhere` for what a URL is worth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from clipsearch.errors import SourceError
-from clipsearch.types import ImageFile, Payload
-from indexer.sources.addresses import fault, is_http, origin, without_credentials
-from indexer.sources.fetch import Fetcher, fetcher, n_readers
+from clipsearch.types import ImageFile
+from indexer.sources.addresses import fault, origin, without_credentials
+from indexer.sources.elsewhere import Elsewhere
 from indexer.sources.folder import WithoutColumns
 from indexer.sources.source import SourceOptions
 from indexer.sources.unique import Unique
 
 _COMMENT = "#"
-_UNKNOWN = 0  # n_bytes and mtime_ns of every URL: equal in every run
 _MAX_LINE = 100_000  # bytes
 
 
@@ -40,25 +37,18 @@ def open_url(url: str, options: SourceOptions) -> UrlSource:
     return UrlSource(url, options)
 
 
-def url_file(source: str, key: str, url: str, fetch: Fetcher, metadata: Payload | None = None) -> ImageFile:
-    """The picture at a URL."""
-    shown = without_credentials(url)
-    read: Callable[[], bytes] = partial(fetch.fetch, url)
-    return ImageFile(source, key, shown, _UNKNOWN, _UNKNOWN, metadata or {}, read)
-
-
 class UrlSource(WithoutColumns):
     """One URL; never all there is, so nothing is gone. Its source is its host."""
 
     def __init__(self, url: str, options: SourceOptions) -> None:
         super().__init__()
-        self._url, self._fetcher = url, fetcher(options)
+        self._url, self._elsewhere = url, Elsewhere(options)
         self.name, self.named = options.name or origin(url), options.name is not None
         self.n_files = self.n_readers = 1
 
     def files(self) -> Iterator[ImageFile]:
         """The one."""
-        yield url_file(self.name, without_credentials(self._url), self._url, self._fetcher)
+        yield self._elsewhere.file(self.name, without_credentials(self._url), self._url)
 
 
 class UrlListSource(WithoutColumns):
@@ -68,9 +58,9 @@ class UrlListSource(WithoutColumns):
         super().__init__()
         self.path = path.resolve()
         self.name, self.named = options.name or str(self.path), options.name is not None
-        self._fetcher = fetcher(options)
+        self._elsewhere = Elsewhere(options)
         self._again: frozenset[int] = frozenset()  # numbers of lines that repeat one before
-        self.n_files = self._looked_through(options)
+        self.n_files = self._looked_through()
         self.complete = True
 
     def files(self) -> Iterator[ImageFile]:
@@ -78,26 +68,23 @@ class UrlListSource(WithoutColumns):
         for line in self._lines():
             if not line.wrong and line.number not in self._again:
                 key = without_credentials(line.text)
-                yield url_file(self.name, key, line.text, self._fetcher)
+                yield self._elsewhere.file(self.name, key, line.text)
 
-    def _looked_through(self, options: SourceOptions) -> int:
+    def _looked_through(self) -> int:
         """The number of pictures; what is left out is told."""
-        keys, hosts, wrong = Unique(), set[str](), list[_Line]()
-        n_wrong = 0
+        keys, wrong, n_wrong = Unique(), list[_Line](), 0
         for line in self._lines():
             if line.wrong:
                 n_wrong += 1
                 wrong = wrong or [line]
                 continue
             keys.add(without_credentials(line.text))
-            if len(hosts) < options.n_connections:
-                hosts.add(origin(line.text))
+            self._elsewhere.meet(line.text)
         if not len(keys):
             raise SourceError(self._nothing(wrong))
-        self._again = frozenset(
-            keys.repeated((without_credentials(x.text), x.number) for x in self._lines() if not x.wrong)
-        )
-        self.n_readers = n_readers(options, len(hosts))
+        named = ((without_credentials(x.text), x.number) for x in self._lines() if not x.wrong)
+        self._again = frozenset(number for _, _, number in keys.repeated(named))
+        self.n_readers = self._elsewhere.n_readers
         self.notes += self._told(n_wrong, wrong)
         return len(keys) - len(self._again)
 
@@ -127,7 +114,7 @@ class UrlListSource(WithoutColumns):
                     number += 1
                     text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape").strip()
                     if text and not text.startswith(_COMMENT):
-                        yield _Line(number, text, fault(text))
+                        yield _Line(number, text, self._elsewhere.wrong(text))
         except OSError as exc:
             raise SourceError(
                 f"{self.path} cannot be read: {exc.strerror or exc}; check its permissions"
@@ -142,5 +129,4 @@ class _Line:
 
     @property
     def shown(self) -> str:
-        text = without_credentials(self.text) if is_http(self.text) else self.text
-        return text[:200].encode("utf-8", "backslashreplace").decode()
+        return without_credentials(self.text)[:200].encode("utf-8", "backslashreplace").decode()
