@@ -8,18 +8,19 @@ description differs in nothing but the size ("look"). All goes through the encod
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.errors import TableError
-from clipsearch.evaluation.metrics import hit_at, recall_at, reciprocal_rank
+from clipsearch.evaluation.metrics import Values, hit_at, recall_at, reciprocal_rank
 from clipsearch.evaluation.resampling import Interval, bootstrap_mean
+from clipsearch.types import Embeddings
 
 if TYPE_CHECKING:
     from clipsearch.encoder import Encoder
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 CUTOFFS = (1, 5, 10)
 QUERIES = {"English": "description", "Japanese": "description_ja"}
 PICTURES = ("image", "image_2")
+
+Figure: TypeAlias = tuple[str, str, str, str]
+"""What a figure is of: language, gallery, right, metric, as in Row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +60,53 @@ class Assessment:
         return asdict(self)
 
 
+class Retrieval:
+    """The queries of one split and what is right for each. Asks any encoder, and gives a value a query."""
+
+    def __init__(self, catalogue: Path, *, split: str = "test") -> None:
+        """Raises TableError."""
+        parts = _read(catalogue)
+        mine = [i for i, part in enumerate(parts) if part["split"] == split]
+        if not mine:
+            raise TableError(f"{catalogue} has no part of the split {split!r}; render the catalogue again")
+        owners = np.repeat(np.arange(len(parts)), len(PICTURES))  # of each picture
+        self.paths = [catalogue.parent / part[column] for part in parts for column in PICTURES]
+        self.queries = {language: [parts[i][column] for i in mine] for language, column in QUERIES.items()}
+        looks = np.array([part["description"].removesuffix(f", {part['size']}") for part in parts])
+        self.n_parts, self.n_looks = len(mine), len(set(looks[mine].tolist()))
+        self._right = {
+            "part": np.array(mine)[:, None] == owners[None, :],
+            "look": looks[mine][:, None] == looks[owners][None, :],
+        }
+        self._galleries = {
+            "held-out parts": np.isin(owners, mine),
+            "whole catalogue": np.ones(len(owners), bool),
+        }
+
+    def outcomes(self, pictures: Embeddings, texts: Mapping[str, Embeddings]) -> dict[Figure, Values]:
+        """By figure, one value a part. pictures (P, D): of self.paths; texts (parts, D): of self.queries."""
+        found: dict[Figure, Values] = {}
+        for language, vectors in texts.items():
+            scores = vectors @ pictures.T  # (parts, pictures)
+            for gallery, among in self._galleries.items():
+                for right, relevant in self._right.items():
+                    values = _values(scores[:, among], relevant[:, among])
+                    found |= {(language, gallery, right, metric): v for metric, v in values.items()}
+        return found
+
+
 def assess(encoder: Encoder, catalogue: Path, *, split: str = "test", seed: int = 0) -> Assessment:
     """Text-to-picture retrieval of the split's parts, among their pictures and among all pictures."""
-    parts = _read(catalogue)
-    mine = [i for i, part in enumerate(parts) if part["split"] == split]
-    if not mine:
-        raise TableError(f"{catalogue} has no part of the split {split!r}; render the catalogue again")
-    owners = np.repeat(np.arange(len(parts)), len(PICTURES))  # of each picture
-    paths = [catalogue.parent / part[column] for part in parts for column in PICTURES]
-    pictures = encoder.encode_images(paths)
-    looks = np.array([part["description"].removesuffix(f", {part['size']}") for part in parts])
-    right = {
-        "part": np.array(mine)[:, None] == owners[None, :],
-        "look": looks[mine][:, None] == looks[owners][None, :],
-    }
-    galleries = {"held-out parts": np.isin(owners, mine), "whole catalogue": np.ones(len(owners), bool)}
-    rows: list[Row] = []
-    for language, column in QUERIES.items():
-        scores = encoder.encode_texts([parts[i][column] for i in mine]) @ pictures.T  # (mine, pictures)
-        for gallery, among in galleries.items():
-            for name, relevant in right.items():
-                figures = _figures(scores[:, among], relevant[:, among], seed)
-                rows += [Row(language, gallery, name, metric, value) for metric, value in figures.items()]
-    n_looks = len(set(looks[mine].tolist()))
+    asked = Retrieval(catalogue, split=split)
+    texts = {language: encoder.encode_texts(queries) for language, queries in asked.queries.items()}
+    outcomes = asked.outcomes(encoder.encode_images(asked.paths), texts)
     return Assessment(
-        encoder.fingerprint.model, len(mine), n_looks, len(mine) * len(PICTURES), len(paths), tuple(rows)
+        encoder.fingerprint.model,
+        asked.n_parts,
+        asked.n_looks,
+        asked.n_parts * len(PICTURES),
+        len(asked.paths),
+        tuple(Row(*figure, bootstrap_mean(values, seed=seed)) for figure, values in outcomes.items()),
     )
 
 
@@ -104,11 +130,10 @@ def as_text(found: Assessment) -> str:
     )
 
 
-def _figures(scores: NDArray[np.float32], relevant: NDArray[np.bool_], seed: int) -> dict[str, Interval]:
+def _values(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> dict[str, Values]:
     values = {f"hit@{k}": hit_at(scores, relevant, k) for k in CUTOFFS}
     values |= {f"recall@{k}": recall_at(scores, relevant, k) for k in CUTOFFS}
-    values["mrr"] = reciprocal_rank(scores, relevant)
-    return {name: bootstrap_mean(value, seed=seed) for name, value in values.items()}
+    return {**values, "mrr": reciprocal_rank(scores, relevant)}
 
 
 def _cell(value: Interval) -> str:
