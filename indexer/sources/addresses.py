@@ -55,10 +55,12 @@ def fault(url: str) -> str:
 
 def without_credentials(url: str) -> str:
     """The URL as it is shown and stored: no user:password@."""
+    if "@" not in url:
+        return url
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.rpartition("@")[2] if "@" in url else url
+        return url.rpartition("@")[2]
     if "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
