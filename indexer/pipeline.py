@@ -131,12 +131,14 @@ class Pipeline:
 
     def _loaded(self, items: Sequence[Had]) -> list[Loaded]:
         with self.meter.busy(DECODE):
-            return [
+            loaded = [
                 Loaded(item.file, item.id, item.sha256, edited=True)
                 if item.edited
                 else self._claims.loader(self._loader, item.id).load(item.file, item.id, data)
                 for item, data in items
             ]
+        self._claims.settle([item for item in loaded if item.error is not None])
+        return loaded
 
     def _encoded(self, batch: Sequence[Loaded]) -> list[Loaded]:
         """The batch with vectors in the place of pixels."""

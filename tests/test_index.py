@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from conftest import CLI, ROOT
 from filelock import FileLock
 from tiny_models import make_clip
 
@@ -603,3 +604,70 @@ def test_a_real_catalogue_is_indexed_and_answers(index: Index, shared_data: Path
         page = searcher.search("hammer", filter="category=electrical", top=5)
         assert len(page) == 5
         assert {hit.payload["category"] for hit in page} == {"electrical"}
+
+
+def test_int8_is_chosen_once_and_kept(index: Index, pictures: Path, settings: Settings) -> None:
+    index(pictures, precision="int8")
+    before = stored(settings)
+    assert collection_precision(settings) == "int8"
+    images.save_jpeg(np.full((40, 60, 3), 99, np.uint8), pictures / "new.jpg")
+    report = index(pictures)  # goes on at int8 without being told
+    assert (report.encoded, report.unchanged) == (1, 40)
+    assert collection_precision(settings) == "int8"
+    assert np.array_equal(stored(settings)["00.jpg"][0], before["00.jpg"][0])
+    with pytest.raises(SettingsError, match=r"was made at int8; --precision fp32 is for another"):
+        index(pictures, precision="fp32")
+    with clipsearch.open("t", settings=settings) as searcher:
+        hit = searcher.search(image=pictures / "00.jpg", top=1).hits[0]
+        assert hit.key == "00.jpg" and hit.score > 0.95
+
+
+def collection_precision(settings: Settings) -> str:
+    with open_store("t", settings) as store:
+        return store.spec.fingerprint.precision
+
+
+def test_a_collection_of_float32_does_not_become_int8(index: Index, pictures: Path) -> None:
+    index(pictures)
+    with pytest.raises(SettingsError, match=r"--collection t-int8"):
+        index(pictures, precision="int8")
+
+
+def test_the_report_says_what_was_busy(index: Index, pictures: Path) -> None:
+    record = index(pictures).record()
+    assert set(record["busy"]) == {"decode", "encode", "store"}
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_two_sources_in_one_run_keep_their_ids_and_lose_only_their_own(
+    run_cli: Callable[..., subprocess.CompletedProcess[str]],
+    pictures: Path,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    images.save_jpeg(np.full((40, 60, 3), 7, np.uint8), other / "a.jpg")
+    options = ["-m", "starter", "-c", "t", "--data", str(settings.data)]
+    assert run_cli("index", str(pictures), str(other), *options).returncode == 0
+    (other / "a.jpg").unlink()
+    images.save_jpeg(np.full((40, 60, 3), 9, np.uint8), other / "b.jpg")
+    done = run_cli("index", str(other), *options, "--sync", "--json")
+    counts = json.loads(done.stdout)
+    assert (counts["encoded"], counts["removed"], counts["exit_code"]) == (1, 1, 0)
+    assert len(stored(settings)) == 41
+
+
+def test_a_list_of_paths_comes_from_standard_input(
+    pictures: Path, settings: Settings, tmp_path: Path
+) -> None:
+    listed = "\0".join(str(pictures / name) for name in ("00.jpg", "02.jpg"))
+    done = subprocess.run(
+        [*CLI, "index", "-", "-m", "starter", "-c", "t", "--data", str(settings.data), "--json"],
+        input=listed.encode(),
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+    assert json.loads(done.stdout)["encoded"] == 2, done.stderr
+    assert sorted(stored(settings)) == ["00.jpg", "02.jpg"]
