@@ -34,6 +34,7 @@ from indexer.sources import SourceOptions, open_source
 from indexer.target import Target
 
 Index = Callable[..., RunReport]
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

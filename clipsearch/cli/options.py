@@ -42,7 +42,8 @@ def device_option(command: _F) -> _F:
     return click.option(
         "--device",
         metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1 or mps. [env: CLIPSEARCH_DEVICE; default: auto]",
+        help="auto, cpu, cuda, cuda:1, mps; for indexing also cuda:all or cuda:0,cuda:2. "
+        "[env: CLIPSEARCH_DEVICE; default: auto]",
     )(command)
 
 
