@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from indexer.sources.source import SourceOptions
+from indexer.sources.source import MAX_BYTES, N_CONNECTIONS, N_PER_HOST, TIMEOUT_S, SourceOptions
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -58,6 +58,55 @@ _SOURCE = (
         help="No pictures that match; .clipsearchignore files do the same in their folders. May repeat.",
     ),
     click.option("--hidden", is_flag=True, help="Also hidden files and folders."),
+    click.option(
+        "--host-delay",
+        "per_host_delay_s",
+        type=click.FloatRange(0, 3600),
+        default=0.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Between two requests to one web host.",
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0.1, 3600),
+        default=TIMEOUT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="For one picture from the web.",
+    ),
+    click.option(
+        "--max-bytes",
+        type=click.IntRange(1),
+        default=MAX_BYTES,
+        show_default=True,
+        metavar="N",
+        help="Of one picture from the web.",
+    ),
+    click.option(
+        "--connections",
+        "n_connections",
+        type=click.IntRange(1, 1024),
+        default=N_CONNECTIONS,
+        show_default=True,
+        metavar="N",
+        help="To the web at once.",
+    ),
+    click.option(
+        "--connections-per-host",
+        "n_per_host",
+        type=click.IntRange(1, 1024),
+        default=N_PER_HOST,
+        show_default=True,
+        metavar="N",
+        help="Of these, to one host.",
+    ),
+    click.option(
+        "--allow-private",
+        is_flag=True,
+        help="Fetch from private addresses, too: this machine and its own network.",
+    ),
     click.option(
         "--source-name",
         "name",
