@@ -373,3 +373,32 @@ def test_a_fetcher_that_nobody_holds_ends_its_thread(site: Site) -> None:
     while threading.active_count() > before + 1 and time.monotonic() < end:
         time.sleep(0.02)
     assert [thread.name for thread in threading.enumerate()].count("fetch") < names.count("fetch")
+
+
+def test_a_connection_is_used_again_while_it_is_open(site: Site) -> None:
+    ports: list[int] = []
+
+    def page(handler: Handler) -> None:
+        ports.append(handler.client_address[1])
+        handler.answer(200, b"picture")
+
+    def closing(handler: Handler) -> None:
+        page(handler)
+        handler.close_connection = True  # without having said so
+
+    site.pages["/x"], site.pages["/closing"] = page, closing
+    one = fetcher()
+    for name in ("x", "x", "x", "closing", "x", "x"):
+        assert one.fetch(f"{site.url}/{name}") == b"picture"
+        time.sleep(0.02)
+    assert len(ports) == 6
+    assert len(set(ports)) == 2
+
+
+def test_an_answer_that_was_not_read_to_its_end_leaves_no_connection_behind(site: Site) -> None:
+    site.pages["/large"], site.pages["/x"] = b"x" * 1_000_000, b"picture"
+    one = fetcher(max_bytes=1000)
+    for _ in range(5):
+        with pytest.raises(ImageError, match="over the bound"):
+            one.fetch(f"{site.url}/large")
+        assert one.fetch(f"{site.url}/x") == b"picture"

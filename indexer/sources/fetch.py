@@ -127,10 +127,11 @@ class _Session:
         from indexer.sources import network
 
         self._limits = limits
-        self._client = network.client(allow_private=limits.allow_private, n_connections=limits.n_connections)
+        self._client = network.client(allow_private=limits.allow_private, n_idle=limits.n_connections)
         self._failures, self._malformed = network.FAILURES, network.MALFORMED
         self._refused = network.AddressRefused
         self._body = network.body
+        self._places = asyncio.Semaphore(limits.n_connections)
         self._hosts = Hosts(at_once=limits.n_per_host, delay_s=limits.per_host_delay_s)
 
     async def close(self) -> None:
@@ -166,7 +167,7 @@ class _Session:
             host = self._hosts[origin(url)]
             if host.is_dead:
                 raise ImageError("unreachable", "its host has not answered for a while; try again later")
-            async with host.turn():
+            async with host.turn(), self._places:
                 begun = time.monotonic()
                 found = await self._answer(url, host, left_s)
                 left_s -= time.monotonic() - begun

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -104,37 +104,57 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 over connections of a CheckedBackend."""
+    """HTTP/1.1 over connections of a CheckedBackend, each kept for the next request to its host.
 
-    def __init__(self, *, allow_private: bool, n_connections: int) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
-            max_connections=n_connections,
-            max_keepalive_connections=n_connections,
-            keepalive_expiry=_KEEP_ALIVE_S,
-            network_backend=CheckedBackend(allow_private=allow_private),
-        )
+    Not httpcore's pool, which looks at every connection several times a request. How many requests run
+    at once is the caller's affair.
+    """
+
+    def __init__(self, *, allow_private: bool, n_idle: int) -> None:
+        self._ssl = httpx.create_ssl_context()
+        self._backend = CheckedBackend(allow_private=allow_private)
+        self._n_idle = n_idle
+        self._idle: list[tuple[str, httpcore.AsyncHTTPConnection]] = []  # the last used at the end
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, whose body is read later."""
-        url = request.url
-        answer = await self._pool.handle_async_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                extensions=request.extensions,
-            )
+        """The answer, whose body is read later and then closed."""
+        raw = request.url
+        url = httpcore.URL(scheme=raw.raw_scheme, host=raw.raw_host, port=raw.port, target=raw.raw_path)
+        connection = await self._connection(url.origin)
+        answer = await connection.handle_async_request(
+            httpcore.Request(request.method, url, headers=request.headers.raw, extensions=request.extensions)
         )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        body = _Body(answer, lambda: self._put_back(str(url.origin), connection))
+        return httpx.Response(answer.status, headers=answer.headers, stream=body)
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        """Close what is kept."""
+        while self._idle:
+            await self._idle.pop()[1].aclose()
+
+    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        """One to the host that is free and still open, or a new one."""
+        name = str(origin)
+        while (at := next((i for i, (of, _) in enumerate(self._idle) if of == name), None)) is not None:
+            _, connection = self._idle.pop(at)
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return httpcore.AsyncHTTPConnection(
+            origin, self._ssl, keepalive_expiry=_KEEP_ALIVE_S, network_backend=self._backend
+        )
+
+    async def _put_back(self, origin: str, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep a connection whose answer was read to its end; others were closed with it."""
+        if connection.is_available():
+            self._idle.append((origin, connection))
+        if len(self._idle) > self._n_idle:
+            await self._idle.pop(0)[1].aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, answer: httpcore.Response, when_closed: Callable[[], Awaitable[None]]) -> None:
+        self._answer, self._when_closed = answer, when_closed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._answer.aiter_stream():
@@ -142,12 +162,13 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._answer.aclose()
+        await self._when_closed()
 
 
-def client(*, allow_private: bool, n_connections: int) -> httpx.AsyncClient:
+def client(*, allow_private: bool, n_idle: int) -> httpx.AsyncClient:
     """A client that follows no redirect, keeps no cookie, and says who it is."""
     return httpx.AsyncClient(
-        transport=CheckedTransport(allow_private=allow_private, n_connections=n_connections),
+        transport=CheckedTransport(allow_private=allow_private, n_idle=n_idle),
         headers={
             "User-Agent": f"clipsearch/{__version__}",
             "Accept": "image/*,*/*;q=0.5",
