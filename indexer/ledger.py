@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,8 +36,10 @@ CREATE INDEX IF NOT EXISTS by_source ON records (source);
 PRAGMA user_version = {_VERSION};
 """
 LEDGER = "ledger.sqlite"  # its name, beside the collection
+_INSERT = "INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?)"
 _BATCH = 1000  # ids in one statement
 _SAMPLE = 64
+_CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, default=str)
 _FAILURE = ("source", "key", "path", "reason", "message")
 
 
@@ -54,6 +57,10 @@ class Record:
         """The row of skipped.jsonl."""
         values = (self.file.source, self.file.key, self.file.path, self.reason, self.message)
         return dict(zip(_FAILURE, map(_text, values), strict=True))
+
+
+Restored = tuple[str, str, str, str, int, int, str, str | None]
+"""id, source, key, path, n_bytes, mtime_ns, metadata_hash and sha256 of a record in the collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,7 @@ def metadata_hash(metadata: Payload) -> str:
     """A short name of a record's columns, to see that they changed."""
     if not metadata:
         return ""
-    text = json.dumps(dict(metadata), ensure_ascii=True, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(dict(metadata)).encode()).hexdigest()[:32]
 
 
 class Ledger:
@@ -102,6 +108,7 @@ class Ledger:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA cache_size = -65536")  # KB; with 2 MB, 50,000 records take twice as long
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, _VERSION):  # it only remembers: what is in the collection is found again
                 self._db.execute("DROP TABLE IF EXISTS records")
@@ -143,7 +150,18 @@ class Ledger:
             )
             for r in records
         ]
-        self._many("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._many(_INSERT, rows)
+
+    def restore(self, rows: Iterable[Restored]) -> None:
+        """Remember records as another ledger did, in one transaction. Best many at once."""
+        ordered = sorted(rows, key=itemgetter(0))  # into the tree from left to right: 8 us a row, not 10
+        self._many(
+            _INSERT,
+            [
+                (id, _text(source), _text(key), _text(path), n_bytes, mtime_ns, metadata, sha256, None, None)
+                for id, source, key, path, n_bytes, mtime_ns, metadata, sha256 in ordered
+            ],
+        )
 
     def ids_of(self, source: str) -> Iterator[str]:
         """The ids of all records of a source."""
@@ -228,4 +246,6 @@ class Ledger:
 
 def _text(value: str | None) -> str | None:
     """A path as SQLite stores it: bytes that are no UTF-8 become visible escapes."""
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+    if value is None or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()

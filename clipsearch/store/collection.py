@@ -18,7 +18,7 @@ from clipsearch.errors import StoreError
 from clipsearch.store import ranking
 from clipsearch.store.filters import unknown_field
 from clipsearch.store.payload import gone, shown, storable, stored_name
-from clipsearch.store.points import canonical_sparse, check_dense, checked_point, in_batches
+from clipsearch.store.points import canonical_sparse, check_dense, checked_points, in_batches
 from clipsearch.store.protocol import Engine, Store
 from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields
 from clipsearch.types import (
@@ -53,7 +53,7 @@ class Collection:
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert points, replacing those of the same id; all are checked before the first is stored."""
         engine = self._open
-        rows = [checked_point(point, self._spec, self._kinds, self.name) for point in points]
+        rows = checked_points(points, self._spec, self._kinds, self.name)
         for start in range(0, len(rows), engine.batch_size):
             engine.put(rows[start : start + engine.batch_size])
 

@@ -248,6 +248,8 @@ class EdgeEngine:
             )
 
     def _payload_in(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(payload, dict) and self._bools.isdisjoint(payload):
+            return payload
         return {k: _bool_in(v) if k in self._bools else v for k, v in payload.items()}
 
     def _payload_out(self, payload: Mapping[str, Any] | None) -> dict[str, Any]:
