@@ -16,8 +16,8 @@ from clipsearch.errors import ImageError
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "unreadable": "the file cannot be read; check that it exists and that you may read it",
-        "unreachable": "it could not be had over the network; open the address in a browser, and if it works, "
-        "run the same command again with --retry-failed",
+        "unreachable": "it could not be had over the network; open the address in a browser, and if that "
+        "works run the same command again with --retry-failed",
         "empty": "the file has 0 bytes; copy it again from its source",
         "not-an-image": "the content is no picture format known here, whatever the name says",
         "truncated": "the file ends before the picture does; copy it again from its source",
