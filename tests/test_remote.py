@@ -20,7 +20,7 @@ from clipsearch.settings import Settings
 from indexer.options import RunOptions
 from indexer.run import run
 from indexer.sources import Source, SourceOptions, open_sources
-from indexer.sources.remote import _stamp, open_remote
+from indexer.sources.remote import _stamp, open_remote, read_stored
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_picture_is_read_when_its_turn_comes(memory: fsspec.AbstractFileSystem
     assert file.read is not None
     assert file.read() == b"picture"
     memory.rm("/bucket/a.jpg")
-    with pytest.raises(ImageError, match=r"memory://bucket/a.jpg") as caught:
+    with pytest.raises(ImageError, match=r"memory://bucket/a.jpg: there is nothing there") as caught:
         file.read()
     assert caught.value.reason == "unreachable"
 
@@ -90,6 +90,13 @@ def test_more_than_may_come_is_refused_before_it_is_read(memory: fsspec.Abstract
     assert file.read is not None
     with pytest.raises(ImageError, match="1,001 bytes, over the bound of 1,000"):
         file.read()
+
+
+def test_an_object_of_unknown_size_is_looked_at_before_it_is_read(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe_file("/bucket/a.jpg", b"x" * 1001)
+    assert len(read_stored("memory://bucket/a.jpg", 1001)) == 1001
+    with pytest.raises(ImageError, match="1,001 bytes, over the bound of 1,000"):
+        read_stored("memory://bucket/a.jpg", 1000)
 
 
 def test_where_nothing_is_is_said(memory: fsspec.AbstractFileSystem) -> None:

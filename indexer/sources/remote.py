@@ -210,11 +210,22 @@ def _file(
 
 
 def _read(files: Any, path: str, where: str, n_bytes: int | None, max_bytes: int) -> bytes:
-    """The object's bytes. Raises ImageError."""
-    if n_bytes is not None and n_bytes > max_bytes:
-        raise _too_large(where, f"{n_bytes:,} bytes", max_bytes)
+    """The object's bytes. Raises ImageError.
+
+    n_bytes: as it was listed; None: not known, and asked for first.
+    """
     try:
-        data = bytes(files.cat_file(path) if n_bytes is not None else files.cat_file(path, 0, max_bytes + 1))
+        if n_bytes is None:
+            n_bytes = files.info(path).get("size")
+        if n_bytes is not None and n_bytes > max_bytes:
+            raise _too_large(where, f"{n_bytes:,} bytes", max_bytes)
+        if n_bytes is None:
+            with files.open(path, "rb") as file:
+                data = bytes(file.read(max_bytes + 1))
+        else:
+            data = bytes(files.cat_file(path))
+    except ImageError:
+        raise
     except Exception as exc:  # a driver raises what it likes
         raise ImageError("unreachable", f"{where}: {_said(exc)}; {images.REASONS['unreachable']}") from exc
     if len(data) > max_bytes:
@@ -247,4 +258,6 @@ def _stamp(info: Mapping[str, Any]) -> int:
 
 def _said(exc: Exception) -> str:
     """The driver's words, without a password that may be in them."""
+    if isinstance(exc, FileNotFoundError):  # whose words are only the path
+        return "there is nothing there"
     return _PASSWORD.sub("://", " ".join(str(exc).split()))[:200] or type(exc).__name__
