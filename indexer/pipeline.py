@@ -115,7 +115,7 @@ class Pipeline:
             yield from ((item, None) for item in work)
             return
         with _threads(self._n_readers, "read") as pool:
-            yield from completed(pool, self._read_one, work, look_ahead=2 * self._n_readers)
+            yield from completed(pool, self._read_one, work, look_ahead=self._n_readers)
 
     def _read_one(self, item: Work) -> Had:
         if item.edited:

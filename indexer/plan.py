@@ -109,17 +109,18 @@ def _ledger(settings: Settings, stack: ExitStack) -> Ledger | None:
 def _sampled(source: Source, ledger: Ledger | None) -> tuple[list[ImageFile], int, int]:
     """A fair sample of the pictures to encode, how many there are, and how many are unchanged."""
     rng = random.Random(0)
-    sample: list[ImageFile] = []
+    sample: list[tuple[int, ImageFile]] = []
     n_found = n_todo = 0
     for chunk in chunks(source.files(), _CHUNK):
         n_found += len(chunk)
         for file in _changed(chunk, ledger):
             n_todo += 1
             if len(sample) < SAMPLE:  # reservoir sampling: each has the same chance
-                sample.append(file)
+                sample.append((n_todo, file))
             elif (at := rng.randrange(n_todo)) < SAMPLE:
-                sample[at] = file
-    return sample, n_found, n_found - n_todo
+                sample[at] = (n_todo, file)
+    sample.sort(key=lambda numbered: numbered[0])  # as they lie: archives and tables are read forwards
+    return [file for _, file in sample], n_found, n_found - n_todo
 
 
 def _changed(files: Sequence[ImageFile], ledger: Ledger | None) -> Iterator[ImageFile]:

@@ -92,7 +92,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         allowed = [address for address in addresses if self._allow_private or is_public(address)]
         if addresses and not allowed:
-            raise AddressRefused(f"{host} is {addresses[0]}, which is no public address")
+            leads = "" if host == str(addresses[0]) else f" leads to {addresses[0]}, which"
+            raise AddressRefused(f"{host}{leads} is no public address")
         return allowed[:_MOST_ADDRESSES]
 
     async def _check_peer(self, stream: httpcore.AsyncNetworkStream) -> None:
