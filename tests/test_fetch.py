@@ -207,7 +207,7 @@ def test_every_hop_is_looked_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("indexer.sources.network.is_public", _public_at_first())
     site.pages["/x"] = to(f"http://inside.example:{port}/secret")  # type: ignore[assignment]
     site.pages["/secret"] = b"secret"
-    refused(f"http://outside.example:{port}/x", "inside.example is 127.0.0.1", allow_private=False)
+    refused(f"http://outside.example:{port}/x", "inside.example leads to 127.0.0.1", allow_private=False)
     assert site.asked == {"/x": 1}
 
 
