@@ -183,7 +183,8 @@ def test_everything_acknowledged_is_there_after_a_kill_in_the_middle_of_writing(
         if acknowledged >= 6000:  # past the first flush, inside the second stretch
             process.send_signal(signal.SIGKILL)
             break
-    rest, _ = process.communicate()
+    rest = process.stdout.read()  # communicate() would pass over what the loop has buffered
+    process.communicate()
     acknowledged = max([acknowledged, *(int(n) for n in rest.split())])
     assert process.returncode == -signal.SIGKILL
     with store.open_store("main", settings) as again:

@@ -17,6 +17,9 @@ from clipsearch.errors import ClipSearchError
 
 COMMANDS = {
     "index": ("indexer.cli:index", "Index a folder or a catalogue of pictures."),
+    "encode": ("indexer.shards.cli:encode", "Encode pictures into Parquet shards, without a collection."),
+    "load": ("indexer.shards.cli:load", "Fill a collection from Parquet shards."),
+    "export": ("indexer.shards.cli:export", "Write a collection as Parquet shards, or for clip-retrieval."),
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
     "collection": ("clipsearch.cli.collection:collection", "List, describe and delete collections."),
     "models": ("clipsearch.cli.models:models", "List, fetch and verify models."),

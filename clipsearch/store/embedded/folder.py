@@ -121,8 +121,9 @@ class Folder:
         """The error for files that cannot be used any more."""
         return StoreError(
             f"the files of collection {self.name!r} in {self.path} are damaged ({what}). Index again into "
-            f"a new collection, or delete this one (the pictures are not touched) and index again. "
-            f"It was made by {self.engine_version()}"
+            f"a new collection, or delete this one (clipsearch collection delete {self.name} --yes; the "
+            f"pictures are not touched) and either index again or fill it from an export or its shards: "
+            f"clipsearch load DIR -c {self.name}. It was made by {self.engine_version()}"
         )
 
     def _generations(self) -> list[Path]:

@@ -1,0 +1,164 @@
+"""Loading shards, beside what the engine takes from a bare upsert loop; exporting, and the files' size.
+
+    python benchmarks/shards.py                         (50,000 points of 512 dimensions, about 40 s)
+    python benchmarks/shards.py --points 200000 --folder /dev/shm
+
+The bare loop is the engine alone: the same points from arrays in memory, whose rows it takes as buffers (the
+fastest way found: a list of floats takes three times as long), the same payloads and payload indexes, batches
+of 512, a flush every 4,096 points. It reads nothing, checks nothing and remembers nothing. Loading reads
+Parquet, compares checksums, checks every point, writes the ledger, and opens and closes the collection. Both
+begin with an empty collection that is there. They take turns, and the medians and their ratio are printed,
+of wall-clock time and of processor time (for machines that do other things besides). Random unit vectors,
+eleven payload fields.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch import shards, store
+from clipsearch.settings import Settings
+from clipsearch.shards import Header, Rows
+from clipsearch.store import all_fields
+from clipsearch.store.embedded import edge
+from clipsearch.store.payload import json_path
+from clipsearch.store.spec import to_json
+from clipsearch.types import CollectionSpec, Fingerprint, PayloadValue, Point
+from indexer.shards.export import ExportOptions, export
+from indexer.shards.load import load
+
+DIM, SHARD, BATCH, FLUSH = 512, 10_000, 512, 4096
+SPEC = CollectionSpec(
+    Fingerprint("random", "", "", "", "", DIM),
+    {"material": "keyword", "shape": "keyword", "price": "float", "holes": "integer", "note": "text"},
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    n = options.points
+    rows, ids, payloads = _made(n)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {n:,} points of {DIM} dims, in {name}")
+        for dtype in ("float32", "float16"):
+            size = _write(folder / dtype, rows, ids, payloads, dtype=dtype)
+            print(f"{dtype} shards: {size / n:,.0f} bytes a point")
+        bare, loaded = [], []
+        for i in range(options.rounds):
+            bare.append(n / _bare(folder / f"bare{i}", rows, ids, payloads))
+            loaded.append(n / _load(folder / "float32", folder / f"data{i}"))
+            print(f"round {i + 1}: bare {bare[-1]:,.0f}, load {loaded[-1]:,.0f} points/s")
+        a, b = statistics.median(bare), statistics.median(loaded)
+        print(f"bare upsert loop {a:,.0f} points/s, clipsearch load {b:,.0f} points/s: ratio {b / a:.2f}")
+        _exported(folder, n)
+
+
+def _bare(
+    folder: Path, rows: NDArray[np.float32], ids: list[str], payloads: list[dict[str, PayloadValue]]
+) -> float:
+    import qdrant_edge
+
+    shard: Any = qdrant_edge.EdgeShard.create(str(folder), edge.config(DIM))
+    for name, kind in all_fields(SPEC).items():
+        shard.update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), edge.field_index(kind)))
+    began, unflushed = time.perf_counter(), 0
+    for start in range(0, len(ids), BATCH):
+        points = [
+            qdrant_edge.Point(ids[i], {"image": rows[i].data}, payloads[i])
+            for i in range(start, min(start + BATCH, len(ids)))
+        ]
+        shard.update(qdrant_edge.UpdateOperation.upsert_points(points))
+        unflushed += len(points)
+        if unflushed >= FLUSH:
+            shard.flush()
+            unflushed = 0
+    shard.flush()
+    shard.close()
+    return time.perf_counter() - began
+
+
+def _load(folder: Path, data: Path) -> float:
+    """Seconds from the first batch that is read to the last that is in the ledger."""
+    settings = Settings(data=data, cache=data, collection="x")
+    store.create("x", SPEC, settings).close()
+    began = time.perf_counter()
+    load(folder, settings)
+    return time.perf_counter() - began
+
+
+def _exported(folder: Path, n: int) -> None:
+    settings = Settings(data=folder / "data0", cache=folder, collection="x")
+    began = time.perf_counter()
+    export(folder / "export", settings, ExportOptions())
+    print(f"clipsearch export: {n / (time.perf_counter() - began):,.0f} points/s")
+
+
+def _write(
+    folder: Path,
+    rows: NDArray[np.float32],
+    ids: list[str],
+    payloads: list[dict[str, PayloadValue]],
+    *,
+    dtype: shards.DType,
+) -> int:
+    folder.mkdir()
+    for start in range(0, len(ids), SHARD):
+        some = range(start, min(start + SHARD, len(ids)))
+        points = [Point(ids[i], {"image": rows[i]}, payloads[i]) for i in some]
+        shards.write(
+            folder,
+            start // SHARD,
+            Rows(points, [1000] * len(some), [1] * len(some), ["0" * 32] * len(some)),
+            Header(to_json(SPEC), dtype),
+        )
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _made(n: int) -> tuple[NDArray[np.float32], list[str], list[dict[str, PayloadValue]]]:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, DIM)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ids = [str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(n)]
+    payloads: list[dict[str, PayloadValue]] = [
+        {
+            "_key": f"parts/{i}.jpg",
+            "_path": f"/pictures/parts/{i}.jpg",
+            "_source": "/pictures",
+            "_sha256": f"{i:064x}",
+            "_width": 1024,
+            "_height": 768,
+            "material": f"m{i % 10}",
+            "shape": f"s{i % 37}",
+            "price": i % 1000 / 10,
+            "holes": i % 7,
+            "note": f"hex bolt number {i}",
+        }
+        for i in range(n)
+    ]
+    return rows, ids, payloads
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--points", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=None, help="where (default: the temporary one)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
