@@ -285,6 +285,47 @@ def _search_until(opened: store.Store, stop: threading.Event, failures: list[Bas
         time.sleep(0.005)
 
 
+BUILD = """
+import sys
+from pathlib import Path
+from clipsearch import store
+from clipsearch.settings import Settings
+opened = store.open_store("main", Settings(data=Path(sys.argv[1]), cache=Path(sys.argv[1])))
+opened._open.graph_above = 1000
+opened.optimize()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and a kernel that ends orphans")
+def test_a_build_ends_with_the_process_that_wanted_it(settings: Settings) -> None:
+    folder = settings.collection_dir("main")
+    with store.create("main", SPEC, settings) as opened:
+        opened.upsert(points(range(30_000)))  # a few seconds of building
+    wanting = child(BUILD, str(settings.data))
+    while not (building := _processes_on(str(folder))):
+        assert wanting.poll() is None, wanting.communicate()[1]
+        time.sleep(0.01)
+    time.sleep(0.5)
+    wanting.kill()
+    wanting.communicate()
+    time.sleep(0.5)
+    assert not building & _processes_on(str(folder)), "it builds on, for nobody"
+    with store.open_store("main", settings) as again:
+        assert again.count() == 30_000
+        assert len(list(folder.glob("gen-*"))) == 1
+
+
+def _processes_on(folder: str) -> set[str]:
+    """Processes that build a graph in the folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+            if "clipsearch.store.build" in words and any(word.startswith(folder) for word in words):
+                found.add(process.name)
+    return found
+
+
 def test_a_build_that_fails_leaves_the_collection_as_it_was(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

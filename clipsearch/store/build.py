@@ -1,17 +1,22 @@
 """Build the graph of one generation of an embedded collection: `python -m clipsearch.store.build FOLDER`.
 
 Run as a child by the embedded engine, which holds the collection's lock and hands over a folder that
-nobody else uses. Prints {"n_points": …} on its last line.
+nobody else uses. Prints {"n_points": …} on its last line. Ends when the engine's process is killed, where
+that can be had (Linux): the next to open the collection throws the folder away.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
 import sys
 from pathlib import Path
 
 from clipsearch.store.embedded import edge
 from clipsearch.store.embedded.folder import Folder
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def build(generation: Path) -> int:
@@ -29,6 +34,8 @@ def build(generation: Path) -> int:
 
 def main(arguments: list[str]) -> int:
     """Exit status."""
+    if sys.platform == "linux":  # by the kernel: the engine holds the GIL while it builds
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     n_points = build(Path(arguments[0]))
     sys.stdout.write(json.dumps({"n_points": n_points}) + "\n")
     return 0
