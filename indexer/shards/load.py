@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
@@ -28,7 +28,7 @@ from indexer.stages import ordered
 from indexer.target import Target
 
 _AHEAD = 3  # batches of 1,024 rows, read and not yet written
-_COMMIT_EVERY = 50_000  # points that go into the ledger at once: 7 us each, and 10 in thousands
+_COMMIT_EVERY = 20_000  # points that go into the ledger at once
 
 
 @dataclass(slots=True)
@@ -127,20 +127,24 @@ class _Loading:
         self._resumed = Resumed(target.folder, n_there=self._store.count())
         self._pending: list[Restored] = []  # in the store, not in the ledger yet
         self._ended: list[Shard] = []  # all of whose rows are in the store
+        self._remembering: ThreadPoolExecutor
+        self._remembered: Future[None] | None = None
 
     def run(self, found: Sequence[Shard]) -> None:
         """Load the shards, those left out that an interrupted load had done."""
         todo = [shard for shard in found if shard.sha256 not in self._resumed.done]
         self._report.loaded_before = self._report.found - sum(shard.n_rows for shard in todo)
-        try:
-            with closing(_ahead(self._read(todo))) as batches:
-                for batch in batches:
-                    self._take(batch)
-                    if self._should_stop():
-                        self._report.stopped = True
-                        break
-        finally:
-            self._commit()
+        with ThreadPoolExecutor(1, "remember") as self._remembering:
+            try:
+                with closing(_ahead(self._read(todo))) as batches:
+                    for batch in batches:
+                        self._take(batch)
+                        if self._should_stop():
+                            self._report.stopped = True
+                            break
+            finally:
+                self._commit()
+                self._settle()
         if not self._report.stopped:
             self._store.optimize()
             self._resumed.forget()
@@ -167,19 +171,28 @@ class _Loading:
         self._on_progress(self._report)
 
     def _commit(self) -> None:
-        """Bring what was written to the disk, and only then into the ledger."""
+        """Bring what was written to the disk, and only then, in a thread of its own, into the ledger."""
+        self._settle()
         self._store.flush()
+        self._remembered = self._remembering.submit(self._remember, self._pending, self._ended)
+        self._pending, self._ended = [], []
+
+    def _remember(self, written: Sequence[Restored], ended: Sequence[Shard]) -> None:
         if self._target.ledger is not None:
-            self._target.ledger.restore(self._pending)
-        self._resumed.add(shard.sha256 for shard in self._ended)
-        self._pending.clear()
-        self._ended.clear()
+            self._target.ledger.restore(written)
+        self._resumed.add(shard.sha256 for shard in ended)
+
+    def _settle(self) -> None:
+        """Wait for what is being remembered; raises what went wrong there."""
+        remembered, self._remembered = self._remembered, None
+        if remembered is not None:
+            remembered.result()
 
 
 def _ahead(items: Iterator[Batch | Shard]) -> Generator[Batch | Shard, None, None]:
     """The items, a few of them read ahead in a thread: reading and checksums do without the GIL.
 
-    The engine holds the GIL while it writes (qdrant-edge-py 0.9.0), so nothing else is gained by threads.
+    The engine holds the GIL while it writes (qdrant-edge-py 0.9.0): two threads that write gain nothing.
     """
     with (
         ThreadPoolExecutor(1, "read") as pool,
