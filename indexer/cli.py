@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import click
 from clipsearch.cli import output
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
 from clipsearch.errors import SettingsError
-from indexer.cli_options import EncodingOptions, encoding_options, source_options
+from indexer.cli_options import run_options, source_options
 
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
@@ -31,7 +32,7 @@ _STARTER_NOTE = (
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @collection_option
 @source_options
-@encoding_options
+@run_options
 @click.option("--sync", is_flag=True, help="Remove records whose pictures are gone from the source.")
 @click.option("--retry-failed", is_flag=True, help="Try pictures again that could not be used before.")
 @click.option(
@@ -48,7 +49,7 @@ _STARTER_NOTE = (
 def index(
     sources: tuple[str, ...],
     source_options: SourceOptions,
-    encoding_options: EncodingOptions,
+    run_options: RunOptions,
     collection: str | None,
     sync: bool,
     retry_failed: bool,
@@ -82,24 +83,14 @@ def index(
     indexed, 4 some could not be used, 1 stopped or failed, 2 wrong usage, 130 stopped at once by a
     second Ctrl-C.
     """
-    from indexer.options import RunOptions
-
     settings = settings_from(
-        collection=collection, data=data, url=url, device=device, model=encoding_options.model
+        collection=collection, data=data, url=url, device=device, model=run_options.model
     )
     if report is not None and not report.absolute().parent.is_dir():
         raise SettingsError(
             f"--report {report}: there is no folder {report.absolute().parent}; make it first"
         )
-    options = RunOptions(
-        model=encoding_options.model,
-        batch_size=encoding_options.batch_size,
-        workers=encoding_options.workers,
-        exact=encoding_options.exact,
-        precision=encoding_options.precision,
-        sync=sync,
-        retry_failed=retry_failed,
-    )
+    options = replace(run_options, sync=sync, retry_failed=retry_failed)
     if plan_only:
         _plan(sources, source_options, settings, options, as_json=as_json, quiet=quiet)
         return

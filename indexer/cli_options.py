@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from indexer.options import RunOptions
 from indexer.sources.source import MAX_BYTES, N_CONNECTIONS, N_PER_HOST, TIMEOUT_S, SourceOptions
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -138,25 +138,14 @@ _ENCODING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EncodingOptions:
-    """How pictures are encoded, as asked for; None: what suits."""
-
-    model: str | None
-    exact: bool
-    precision: str | None
-    batch_size: int | None
-    workers: int | None
-
-
 def source_options(command: _F) -> _F:
     """What is indexed: the command gets `source_options`, a SourceOptions."""
     return _gathered(command, _SOURCE, "source_options", SourceOptions)
 
 
-def encoding_options(command: _F) -> _F:
-    """How it is encoded: the command gets `encoding_options`, an EncodingOptions."""
-    return _gathered(command, _ENCODING, "encoding_options", EncodingOptions)
+def run_options(command: _F) -> _F:
+    """How it is encoded: the command gets `run_options`, a RunOptions."""
+    return _gathered(command, _ENCODING, "run_options", RunOptions)
 
 
 def _gathered(

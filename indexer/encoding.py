@@ -20,6 +20,7 @@ from clipsearch.encoder import Encoder, device_names
 from clipsearch.settings import Settings
 from clipsearch.types import Embeddings, Fingerprint
 from indexer.loading import Loader
+from indexer.options import RunOptions, precision_for
 from indexer.pipeline import Pipeline
 from indexer.probing import probed_batch
 from indexer.stages import Meter
@@ -38,36 +39,33 @@ class Encoding:
 
     @classmethod
     def open(
-        cls,
-        model: str,
-        settings: Settings,
-        stack: ExitStack,
-        *,
-        exact: bool,
-        precision: str | None,
-        workers: int | None,
+        cls, options: RunOptions, settings: Settings, stack: ExitStack, *, made: Fingerprint | None = None
     ) -> Self:
         """Open the model on each of settings.device's devices; `stack` closes them. Loads no weights yet.
 
-        workers: threads that decode; None: one a core, and beside GPUs one core is left to feed them.
-        Raises ModelNotFound, ModelError, EncoderError.
+        made: what made the collection to be added to: its model, decoding and int8 are kept. Threads that
+        decode are one a core if options do not say; beside GPUs one core is left to feed them.
+        Raises ModelNotFound, ModelError, EncoderError, SettingsError.
         """
-        cores = _cores()
+        cores, workers = _cores(), options.workers
+        model = options.model or (made.model if made else settings.model)
+        exact = made.decode == "exact" if made else options.exact
+        precision = precision_for(options, made, settings.collection)
         devices = device_names(settings.device)
-        first = Encoder.open(
-            model,
-            device=devices[0],
-            cache=settings.cache,
-            exact=exact,
-            precision=precision,
-            threads=max(1, cores // (workers or cores)),
-        )
-        others = [
-            Encoder.open(model, device=name, cache=settings.cache, exact=exact, precision=precision)
-            for name in devices[1:]
+        encoders = [
+            stack.enter_context(
+                Encoder.open(
+                    model,
+                    device=device,
+                    cache=settings.cache,
+                    exact=exact,
+                    precision=precision,
+                    threads=max(1, cores // (workers or cores)),
+                )
+            )
+            for device in devices
         ]
-        encoders = [stack.enter_context(encoder) for encoder in (first, *others)]
-        fused = first.device.is_cpu
+        fused = encoders[0].device.is_cpu
         return cls(encoders, fused, workers or (cores if fused else max(1, cores - 1)))
 
     @property

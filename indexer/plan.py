@@ -18,11 +18,11 @@ from clipsearch.encoder import Encoder
 from clipsearch.errors import EncoderError, SourceError
 from clipsearch.settings import Settings
 from clipsearch.store import exists, read_spec
-from clipsearch.types import Fingerprint, ImageFile
+from clipsearch.types import ImageFile
 from indexer.encoding import CPU_BATCH, Encoding
 from indexer.ledger import LEDGER, Ledger, metadata_hash, record_id
 from indexer.loading import Loaded, Work
-from indexer.options import RunOptions, precision_for
+from indexer.options import RunOptions
 from indexer.pipeline import DECODE, ENCODE, Pipeline
 from indexer.sources import Source
 from indexer.stages import chunks
@@ -82,23 +82,12 @@ def plan(
         if not found:
             raise SourceError(f"there is no picture in {source.name}; nothing to plan")
         on_progress("opening the model")
-        encoding = _open(settings, options, made, stack)
+        encoding = Encoding.open(options, settings, stack, made=made)
         pipeline = encoding.pipeline(
             batch_size=options.batch_size, n_readers=source.n_readers, on_compile=on_progress
         )
         done, seconds = _probed(pipeline, sample)
         return _told(source, encoding, pipeline, done, seconds, found, unchanged)
-
-
-def _open(settings: Settings, options: RunOptions, made: Fingerprint | None, stack: ExitStack) -> Encoding:
-    return Encoding.open(
-        options.model or (made.model if made else settings.model),
-        settings,
-        stack,
-        exact=made.decode == "exact" if made else options.exact,
-        precision=precision_for(options, made, settings.collection),
-        workers=options.workers,
-    )
 
 
 def _ledger(settings: Settings, stack: ExitStack) -> Ledger | None:

@@ -20,7 +20,7 @@ from indexer.changes import Changes
 from indexer.encoding import Encoding
 from indexer.ledger import Ledger
 from indexer.loading import Loaded
-from indexer.options import RunOptions, check_exact, precision_for
+from indexer.options import RunOptions, check_exact
 from indexer.report import RunReport, write_jsonl
 from indexer.sources import Source
 from indexer.target import Target
@@ -73,14 +73,7 @@ class _Run:
             source.conform(self.target.store.spec.fields, collection=settings.collection)
         self.files = self._found()  # before a model is fetched for nothing
         self._tell("opening the model")
-        self.encoding = Encoding.open(
-            options.model or (made.model if made else settings.model),
-            settings,
-            stack,
-            exact=made.decode == "exact" if made else options.exact,
-            precision=precision_for(options, made, settings.collection),
-            workers=options.workers,
-        )
+        self.encoding = Encoding.open(options, settings, stack, made=made)
         self.fingerprint = self.encoding.fingerprint
         if made is not None:
             require_same_model(settings.collection, made, self.fingerprint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,9 +12,10 @@ import click
 
 from clipsearch.cli import output
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
-from indexer.cli_options import EncodingOptions, encoding_options, source_options
+from indexer.cli_options import run_options, source_options
 
 if TYPE_CHECKING:
+    from indexer.options import RunOptions
     from indexer.report import RunReport
     from indexer.sources.source import SourceOptions
 
@@ -59,7 +61,7 @@ class _Report(Protocol):
 @_shard_size
 @_dtype
 @source_options
-@encoding_options
+@run_options
 @click.option("--retry-failed", is_flag=True, help="Try pictures again that could not be used before.")
 @_json
 @_quiet
@@ -67,7 +69,7 @@ class _Report(Protocol):
 def encode(
     sources: tuple[str, ...],
     source_options: SourceOptions,
-    encoding_options: EncodingOptions,
+    run_options: RunOptions,
     folder: Path,
     part: str,
     shard_size: int,
@@ -91,26 +93,17 @@ def encode(
     Pictures that cannot be used are listed beside their shard, in part-NNNNN.failed.jsonl. Exit codes:
     0 all encoded, 4 some could not be used, 1 stopped or failed, 2 wrong usage.
     """
-    from indexer.options import RunOptions
     from indexer.shards.encode import encode as run
     from indexer.shards.encode_report import EncodeOptions, EncodeReport, worker_of
     from indexer.sources import open_sources
 
-    asked = encoding_options
     worker, n_workers = worker_of(part)
-    how = RunOptions(
-        model=asked.model,
-        batch_size=asked.batch_size,
-        workers=asked.workers,
-        exact=asked.exact,
-        precision=asked.precision,
-        retry_failed=retry_failed,
-    )
+    how = replace(run_options, retry_failed=retry_failed)
     options = EncodeOptions(how, dtype, shard_size, worker, n_workers)
     opened = open_sources(sources, source_options)
     _tell(opened.notes)
     told = len(opened.notes)
-    settings = settings_from(device=device, model=asked.model)
+    settings = settings_from(device=device, model=run_options.model)
     with _watched(quiet=quiet) as (show, stopped):
         tell: Callable[[EncodeReport], None] = lambda report: show(report.run)  # noqa: E731
         done = run(opened, folder, settings, options, on_progress=tell, should_stop=stopped)

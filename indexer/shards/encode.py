@@ -66,14 +66,7 @@ class _Encode:
         self.files = self._found()  # before a model is fetched for nothing
         self._tell("opening the model")
         run = options.run
-        encoding = Encoding.open(
-            run.model or settings.model,
-            settings,
-            stack,
-            exact=run.exact,
-            precision=run.precision,
-            workers=run.workers,
-        )
+        encoding = Encoding.open(run, settings, stack)
         self.fingerprint = encoding.fingerprint
         self.report.model = self.fingerprint.model
         self._check_folder()
