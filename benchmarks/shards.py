@@ -1,6 +1,6 @@
 """Loading shards, beside what the engine takes from a bare upsert loop; exporting, and the files' size.
 
-    python benchmarks/shards.py                         (50,000 points of 512 dimensions, about 90 s)
+    python benchmarks/shards.py                         (100,000 points of 512 dimensions, about 2 min)
     python benchmarks/shards.py --points 200000 --folder /dev/shm
 
 The bare loop is the engine alone: the same points from arrays in memory, whose rows it takes as buffers (the
@@ -165,7 +165,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--points", type=int, default=50_000)
+    parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=None, help="where (default: the temporary one)")
     return parser.parse_args()

@@ -72,10 +72,10 @@ def storable(payload: Payload, kinds: Mapping[str, FieldKind]) -> dict[str, Any]
     """
     result: dict[str, Any] = {}
     for name, value in payload.items():
-        kind = kinds.get(name)
         if type(value) is str:  # nearly always, and of any kind
             result[stored_name(name)] = value if value.isascii() else stored_text(value)
             continue
+        kind = kinds.get(name)
         if (type(value) is int and kind == "integer" and -_INT64 <= value < _INT64) or (
             type(value) is float and kind == "float" and math.isfinite(value)
         ):

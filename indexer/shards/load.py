@@ -28,7 +28,7 @@ from indexer.stages import ordered
 from indexer.target import Target
 
 _AHEAD = 3  # batches of 1,024 rows, read and not yet written
-_COMMIT_EVERY = 20_000  # points that go into the ledger at once
+_COMMIT_EVERY = 50_000  # points that go into the ledger at once
 
 
 @dataclass(slots=True)
