@@ -73,3 +73,49 @@ def test_a_driver_is_asked_for_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose("cuda:1").precision == "fp16"
     with pytest.raises(EncoderError, match="there are 2 GPUs, counted from 0"):
         choose("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "precision", "expected"),
+    [
+        ("cpu", "int8", ("cpu", "int8")),
+        ("cpu", "bf16", ("cpu", "bf16")),
+        ("cuda", "fp32", ("cuda", "fp32")),
+        ("cuda:1", "fp16", ("cuda:1", "fp16")),
+        ("cuda:1,cuda:0", None, ("cuda:1", "bf16")),
+        ("cuda:all", None, ("cuda:0", "bf16")),
+    ],
+)
+def test_a_precision_can_be_asked_for(
+    wanted: str, precision: str | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_module, "cuda_majors", lambda: [9, 9])
+    chosen = choose(wanted, precision=precision)
+    assert (chosen.name, chosen.precision) == expected
+
+
+@pytest.mark.parametrize(("wanted", "precision"), [("cuda", "int8"), ("cpu", "fp16")])
+def test_a_precision_that_a_device_has_not_is_refused(
+    wanted: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_module, "cuda_majors", lambda: [9])
+    with pytest.raises(EncoderError, match=rf"precision '{precision}' is not for {wanted} \(there: fp32"):
+        choose(wanted, precision=precision)
+
+
+def test_exact_and_int8_exclude_each_other() -> None:
+    with pytest.raises(EncoderError, match="exact vectors are float32, not int8"):
+        choose("cpu", exact=True, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("auto", ["auto"]),
+        ("cuda:0, cuda:2,cuda:0", ["cuda:0", "cuda:2"]),
+        ("cuda:all", ["cuda:0", "cuda:1", "cuda:2"]),
+    ],
+)
+def test_several_devices_can_be_named(wanted: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "cuda_majors", lambda: [9, 9, 9])
+    assert device_module.device_names(wanted) == names
