@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from indexer.report import RunReport
 from indexer.run import RunOptions, run
 from indexer.sources import Source, SourceOptions, open_source, open_sources
 from indexer.sources.archives import read_member
+from indexer.sources.stored import read_stored
 
 WHEN = 1_700_000_000
 
@@ -668,3 +670,23 @@ def test_a_picture_that_left_an_archive_is_gone_but_not_from_a_damaged_one(
     tar(path, members)
     synced = index(opened(path), settings, sync=True)
     assert (synced.removed, synced.encoded) == (1, 0)
+
+
+def test_found_pictures_of_an_archive_can_be_looked_at(
+    run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    images.save_png(np.full((64, 64, 3), (250, 20, 20), np.uint8), tmp_path / "red.png")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "red.png", "deep/red.png")
+    assert run_cli("index", "x.zip", "-m", "starter").returncode == 0
+    done = run_cli("search", "red", "--sheet", "sheet.png")
+    assert done.returncode == 0, done.stderr
+    sheet = images.decode(tmp_path / "sheet.png").pixels
+    assert (np.abs(sheet.astype(int) - (250, 20, 20)).max(axis=2) < 3).sum() > 10_000  # not a grey tile
+
+
+def test_a_path_that_is_no_picture_any_more_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    for path in (tmp_path / "broken.zip" / "a.jpg", tmp_path / "gone.parquet#image/3", tmp_path / "x.jpg"):
+        assert read_stored(str(path)) is None
+    assert read_stored("https://example.com/x.zip/a.jpg") is None

@@ -14,6 +14,12 @@ import click
 from clipsearch.errors import SettingsError
 
 
+def outer(name: str) -> Any:
+    """What "module:attribute" names, in a package that stands on this one and so is imported only on use."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 class LazyGroup(click.Group):
     """`lazy` maps a command's name to ("module:attribute", "one line of help")."""
 

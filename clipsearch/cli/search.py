@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clipsearch.cli import output
+from clipsearch.cli.lazy import outer
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
 
 if TYPE_CHECKING:
@@ -109,10 +110,18 @@ def _tell_about(page: Page, offset: int) -> None:
         click.echo(f"more: --offset {offset + len(page)}", err=True)
 
 
+def _picture(path: str) -> Path | bytes:
+    """The file, or the bytes of a picture that lies in an archive or a table."""
+    if Path(path).is_file():
+        return Path(path)
+    read_stored = outer("indexer.sources.stored:read_stored")
+    return read_stored(path) or Path(path)
+
+
 def _write_sheet(page: Page, sheet: Path) -> None:
     from clipsearch import images
 
-    tiles = [(Path(hit.path), f"{hit.key}  {hit.score:.3f}") for hit in page]
+    tiles = [(_picture(hit.path), f"{hit.key}  {hit.score:.3f}") for hit in page]
     title = page.query.text if page.query else ""
     images.save_png(images.contact_sheet(tiles, title=title), sheet)
     click.echo(f"wrote {sheet}", err=True)

@@ -31,7 +31,7 @@ _FONTS = (
 
 
 def contact_sheet(
-    tiles: Sequence[tuple[Path | NDArray[np.uint8], str]],
+    tiles: Sequence[tuple[Path | bytes | NDArray[np.uint8], str]],
     *,
     columns: int = 5,
     tile: int = 200,
@@ -66,7 +66,7 @@ def contact_sheet(
 def _paste(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
-    source: Path | NDArray[np.uint8],
+    source: Path | bytes | NDArray[np.uint8],
     at: tuple[int, int],
     tile: int,
     font: Font,
