@@ -4,11 +4,11 @@
 
 Random weights; speed does not depend on them. Prints the measured bf16 peak of the device (a large matrix
 product), then for each model images/s of the encoder alone (uint8 pixels in memory to vectors in memory, two
-threads as in an index run), as it is, compiled, and compiled with CUDA graphs, with its share of that peak;
-the least cosine to the CPU's float32 vectors; and `clipsearch index` end to end beside the lower of the two
-ceilings, decoding alone and encoding alone. open_clip's transform, DataLoader and bf16 model run beside it
-where `.peers/open_clip` has a PyTorch for this GPU (benchmarks/peers/install.sh). `--device cpu` tries the
-script itself.
+threads as in an index run): as it is, compiled, and compiled with CUDA graphs, with its share of that peak;
+the least cosine to the CPU's float32 vectors; `clipsearch index` end to end beside the lower of the two
+ceilings, decoding alone and encoding alone; and decoding on the GPU (--gpu-decode) alone. open_clip's
+transform, DataLoader and bf16 model run beside it where `.peers/open_clip` has a PyTorch for this GPU
+(benchmarks/peers/install.sh). `--device cpu` tries the script itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from typing import Any
 import material
 import numpy as np
 
-from clipsearch.encoder import Encoder
+from clipsearch import images
+from clipsearch.encoder import Encoder, GpuJpegs
+from clipsearch.errors import EncoderError
 from clipsearch.settings import Settings
 from indexer.loading import Loader, Work
 from indexer.options import RunOptions
@@ -131,6 +133,7 @@ def _end_to_end(
 ) -> None:
     originals = [path.read_bytes() for path in sorted(pictures.glob("*.jpg"))[:32]]
     decoding = _decoding(originals, folder, cache, options.seconds)
+    on_gpu = _decoding_on_gpu(originals, folder, cache, options)
     ceiling = min(decoding, alone)
     n = int(ceiling * options.seconds) + 64
     seen: list[tuple[float, int]] = []
@@ -146,7 +149,8 @@ def _end_to_end(
     busy = " | ".join(f"{name} {share:.0%}" for name, share in done.busy.items())
     print(
         f"  end to end, {kind:6} {pace:9,.0f} images/s  {pace / ceiling:5.0%} of the lower ceiling "
-        f"(decoding alone {decoding:,.0f}, encoding alone {alone:,.0f})  {busy}",
+        f"(decoding alone {decoding:,.0f}, encoding alone {alone:,.0f})  {busy}; "
+        f"decoding on the GPU instead {on_gpu}",
         flush=True,
     )
 
@@ -163,6 +167,32 @@ def _decoding(originals: list[bytes], folder: Path, cache: Path, seconds: float)
     late: Callable[[], bool] = lambda: time.perf_counter() - start > seconds  # noqa: E731
     n = sum(len(batch) for batch in pipeline.run(work, until=late))
     return n / (time.perf_counter() - start)
+
+
+def _decoding_on_gpu(originals: list[bytes], folder: Path, cache: Path, options: Any) -> str:
+    """Images a second of nvJPEG and the GPU's resize alone, two threads; or why there is no such figure."""
+    jpegs = [jpeg for data in originals if (jpeg := images.plain_jpeg(data)) is not None]
+    with Encoder.open(f"local-dir:{folder}", device="cpu", cache=cache) as encoder:
+        try:
+            gpu = GpuJpegs(encoder.preprocessing, options.device)
+        except EncoderError as exc:
+            return f"not measured ({exc})"
+    jpegs = [jpeg for jpeg in jpegs if gpu.takes(jpeg)]
+    if not jpegs or gpu.fitted(jpegs) is None:
+        return "not used: too large for it, or other pictures than the CPU's"
+    end = time.perf_counter() + options.seconds
+
+    def work(_: int) -> int:
+        n = 0
+        while time.perf_counter() < end:
+            gpu.fitted(jpegs)
+            n += len(jpegs)
+        return n
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        n = sum(pool.map(work, range(2)))
+    return f"{n / (time.perf_counter() - start):,.0f} images/s"
 
 
 def _open_clip(sets: dict[str, Path], options: argparse.Namespace) -> None:

@@ -134,6 +134,11 @@ _ENCODING = (
         type=click.IntRange(1, 4096),
         help="Pictures a call of the model. [default: 8 on a CPU; tried out on a GPU]",
     ),
+    click.option(
+        "--gpu-decode",
+        is_flag=True,
+        help="Decode JPEGs of up to 4 MP on the GPU (nvJPEG, through torchvision).",
+    ),
     click.option("--workers", type=click.IntRange(1, 256), help="Threads that decode. [default: one a core]"),
 )
 

@@ -16,7 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsearch.encoder import Encoder, device_names
+from clipsearch.encoder import Encoder, GpuJpegs, device_names
+from clipsearch.errors import SettingsError
 from clipsearch.settings import Settings
 from clipsearch.types import Embeddings, Fingerprint
 from indexer.loading import Loader
@@ -36,6 +37,7 @@ class Encoding:
     encoders: Sequence[Encoder]
     fused: bool
     workers: int
+    gpu_jpegs: GpuJpegs | None = None
 
     @classmethod
     def open(
@@ -65,8 +67,12 @@ class Encoding:
             )
             for device in devices
         ]
-        fused = encoders[0].device.is_cpu
-        return cls(encoders, fused, workers or (cores if fused else max(1, cores - 1)))
+        first = encoders[0]
+        fused = first.device.is_cpu
+        if options.gpu_decode and exact:
+            raise SettingsError("--exact wants the CPU's decoder for JPEGs; leave --gpu-decode out")
+        jpegs = GpuJpegs(first.preprocessing, first.device.name) if options.gpu_decode else None
+        return cls(encoders, fused, workers or (cores if fused else max(1, cores - 1)), jpegs)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -100,6 +106,7 @@ class Encoding:
             batch_size=size,
             workers=self.workers,
             n_readers=n_readers,
+            gpu_jpegs=self.gpu_jpegs,
             meter=Meter(),
         )
 

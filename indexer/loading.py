@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clipsearch import images
 from clipsearch.errors import ImageError
+from clipsearch.images import PlainJpeg
 from clipsearch.types import ImageFile, Preprocessing
 from indexer.sources import is_missing
 
@@ -51,19 +52,28 @@ class Loaded:
     edited: bool = False
     error: ImageError | None = None
     pixels: NDArray[np.uint8] | None = None  # (height, width, 3), on the way to the encoder only
+    jpeg: PlainJpeg | None = None  # or not decoded yet: the GPU will
 
 
 def nobody(sha256: str) -> str | None:
     return None
 
 
+def nothing(jpeg: PlainJpeg) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """How pictures are loaded. known says which record has a content already (None: nobody)."""
+    """How pictures are loaded. known says which record has a content already (None: nobody).
+
+    left: which JPEGs are not decoded here.
+    """
 
     preprocessing: Preprocessing
     exact: bool = False
     known: Callable[[str], str | None] = nobody
+    left: Callable[[PlainJpeg], bool] = nothing
 
     def knowing(self, known: Callable[[str], str | None]) -> Loader:
         """This loader, which does not decode what is known."""
@@ -89,12 +99,23 @@ class Loader:
             same_as = self.known(sha256)
             if same_as is not None:
                 return Loaded(file, id, sha256, same_as=same_as)
+            jpeg = images.plain_jpeg(content) if self.left is not nothing else None
+            if jpeg is not None and self.left(jpeg):
+                return Loaded(file, id, sha256, width=jpeg.width, height=jpeg.height, jpeg=jpeg)
             pixels, (width, height) = images.load(
                 content, self.preprocessing, exact=self.exact, name=file.path
             )
         except ImageError as exc:
             return Loaded(file, id, sha256, error=exc)
         return Loaded(file, id, sha256, width=width, height=height, pixels=pixels)
+
+
+def decoded(item: Loaded, loader: Loader) -> Loaded:
+    """The picture of a JPEG that was left, decoded here after all."""
+    if item.jpeg is None:
+        return item
+    again = replace(loader, known=nobody, left=nothing).load(item.file, item.id, item.jpeg.data)
+    return replace(again, sha256=item.sha256)
 
 
 class Claims:

@@ -16,6 +16,7 @@ class RunOptions:
     batch_size: int | None = None  # None: what suits the device
     workers: int | None = None
     exact: bool = False
+    gpu_decode: bool = False  # small JPEGs on the GPU
     precision: str | None = None  # None: the collection's int8, else the device's best
     sync: bool = False
     retry_failed: bool = False

@@ -18,9 +18,10 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsearch.encoder import GpuJpegs
 from clipsearch.errors import ImageError
 from clipsearch.types import Embeddings, ImageFile
-from indexer.loading import Claims, Loaded, Loader, Work, nobody, read
+from indexer.loading import Claims, Loaded, Loader, Work, decoded, nobody, read
 from indexer.stages import Meter, chunks, completed, ordered
 
 Encode = Callable[[NDArray[np.uint8]], Embeddings]
@@ -44,14 +45,18 @@ class Pipeline:
         batch_size: Callable[[], int],
         workers: int,
         n_readers: int = 0,
+        gpu_jpegs: GpuJpegs | None = None,
         meter: Meter | None = None,
     ) -> None:
         """batch_size: pictures a call of an encoder, asked when there is one. workers: threads that decode.
 
-        n_readers: threads that read ahead, where reading is slow.
+        n_readers: threads that read ahead, where reading is slow. gpu_jpegs: decodes what it takes.
         """
         self._claims = Claims(loader.known)
         self._loader = replace(loader, known=nobody)
+        self._gpu_jpegs = gpu_jpegs
+        if gpu_jpegs is not None:
+            self._loader = replace(self._loader, left=gpu_jpegs.takes)
         self._fused, self.batch_size = fused, batch_size
         self._workers, self._n_readers = workers, n_readers
         self.meter = meter or Meter()
@@ -142,6 +147,7 @@ class Pipeline:
 
     def _encoded(self, batch: Sequence[Loaded]) -> list[Loaded]:
         """The batch with vectors in the place of pixels."""
+        batch = self._decoded(batch)
         pixels = [item.pixels for item in batch if item.pixels is not None]
         if not pixels:
             return list(batch)
@@ -156,6 +162,19 @@ class Pipeline:
             for item in batch
         ]
 
+    def _decoded(self, batch: Sequence[Loaded]) -> Sequence[Loaded]:
+        """The batch with pixels in the place of JPEGs that were left for the GPU."""
+        jpegs = [item.jpeg for item in batch if item.jpeg is not None]
+        if self._gpu_jpegs is None or not jpegs:
+            return batch
+        with self.meter.busy(ENCODE):
+            fitted = self._gpu_jpegs.fitted(jpegs)
+        if fitted is None:
+            with self.meter.busy(DECODE):
+                return [decoded(item, self._loader) for item in batch]
+        rows = iter(fitted)
+        return [item if item.jpeg is None else replace(item, pixels=next(rows), jpeg=None) for item in batch]
+
 
 def _full(loaded: Iterable[list[Loaded]], size: int) -> Iterator[list[Loaded]]:
     """Batches with `size` pictures to encode each, and what else came between."""
@@ -164,7 +183,7 @@ def _full(loaded: Iterable[list[Loaded]], size: int) -> Iterator[list[Loaded]]:
     for part in loaded:
         for item in part:
             batch.append(item)
-            n_pixels += item.pixels is not None
+            n_pixels += item.pixels is not None or item.jpeg is not None
             if n_pixels == size or len(batch) >= 4 * size:
                 yield batch
                 batch, n_pixels = [], 0

@@ -5,8 +5,9 @@ a model wants is a `Preprocessing`. Thread-safe, and the decoders and the resize
 """
 
 from clipsearch.images.decode import MAX_BYTES, MAX_PIXELS, Decoded, Source, decode, one_at_a_time
-from clipsearch.images.fit import fit, load, normalise
+from clipsearch.images.fit import fit, load, normalise, resized_size
 from clipsearch.images.formats import SUFFIXES
+from clipsearch.images.jpeg import PlainJpeg, plain_jpeg
 from clipsearch.images.reasons import REASONS
 from clipsearch.images.sheet import contact_sheet
 from clipsearch.images.write import save_jpeg, save_png
@@ -17,6 +18,7 @@ __all__ = [
     "REASONS",
     "SUFFIXES",
     "Decoded",
+    "PlainJpeg",
     "Source",
     "contact_sheet",
     "decode",
@@ -24,6 +26,8 @@ __all__ = [
     "load",
     "normalise",
     "one_at_a_time",
+    "plain_jpeg",
+    "resized_size",
     "save_jpeg",
     "save_png",
 ]

@@ -47,7 +47,7 @@ def fit(picture: NDArray[np.uint8] | Decoded, preprocessing: Preprocessing) -> N
     """
     if not isinstance(picture, Decoded):
         picture = Decoded(picture, picture.shape[1], picture.shape[0])
-    height, width = _resized_size(picture, preprocessing)
+    width, height = resized_size(picture.width, picture.height, preprocessing)
     crop_height, crop_width = preprocessing.height, preprocessing.width
     if not preprocessing.crop:
         return _resized(picture, (width, height), preprocessing)
@@ -72,13 +72,14 @@ def normalise(batch: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray
     return result
 
 
-def _resized_size(picture: Decoded, preprocessing: Preprocessing) -> tuple[int, int]:
+def resized_size(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
+    """(width, height) of a picture after the resize, before the crop."""
     edge = preprocessing.shortest_edge
     if edge is None:
-        return preprocessing.height, preprocessing.width
-    short, long = sorted((picture.width, picture.height))
+        return preprocessing.width, preprocessing.height
+    short, long = sorted((width, height))
     longer = int(edge * long / short)
-    return (longer, edge) if picture.width <= picture.height else (edge, longer)
+    return (edge, longer) if width <= height else (longer, edge)
 
 
 def _resized(

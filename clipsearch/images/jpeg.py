@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsearch.errors import ImageError
 from clipsearch.images.colour import orientation_in
 from clipsearch.images.reasons import refusal
 
@@ -32,6 +33,16 @@ class Header:
     buffered: bool  # all coefficients are held at full size while decoding (progressive, several scans)
     exif: bytes
     xmp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlainJpeg:
+    """A whole JPEG of the most ordinary kind: sequential, 8 bits, RGB in one scan. Sizes are upright."""
+
+    data: bytes
+    width: int
+    height: int
+    orientation: int  # EXIF's, 1 to 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,21 @@ def read_header(data: bytes, name: str) -> Header | None:
             return _header(frame, body, exif, xmp)
         at += 2 + length
     raise refusal("truncated", name, f"JPEG: it ends after {len(data):,} bytes, before the picture begins")
+
+
+def plain_jpeg(data: bytes) -> PlainJpeg | None:
+    """The JPEG if it is of the most ordinary kind, which any decoder takes; None for every other file."""
+    if not data.startswith(SIGNATURE) or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    try:
+        header = read_header(data, "")
+    except ImageError:
+        return None
+    if header is None or header.bits != 8 or header.components != 3 or header.buffered:
+        return None
+    orientation = orientation_in(header.exif, header.xmp)
+    size = (header.width, header.height)
+    return PlainJpeg(data, *(size[::-1] if orientation >= 5 else size), orientation)
 
 
 def check_work(size: tuple[int, int], data: bytes, name: str) -> None:
