@@ -92,9 +92,10 @@ class Target:
             ledger.forget(i for i in ids if i not in there)
         if self.settings.url is None and ledger.n_in_collection() < n_there:
             # A server's other points are other machines'; here they can only be ours.
-            for points in store.scroll(batch_size=_BATCH):
+            for points in store.scroll(batch_size=_BATCH, with_payload=False):
                 known = ledger.known([point.id for point in points])
-                ledger.write(_found_again(point) for point in points if point.id not in known)
+                unknown = [point.id for point in points if point.id not in known]
+                ledger.write(_found_again(point) for point in store.retrieve(unknown))
 
 
 def _found_again(point: Point) -> Record:

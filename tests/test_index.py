@@ -33,6 +33,7 @@ from indexer.run import RunOptions, run
 from indexer.sources import SourceOptions, open_source
 from indexer.target import Target
 
+MANY = 6000  # pictures: a run of several seconds
 Index = Callable[..., RunReport]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -444,7 +445,7 @@ def start(settings: Settings, source: Path, *arguments: str) -> subprocess.Popen
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
     rng = np.random.default_rng(1)
-    for i in range(2000):
+    for i in range(MANY):
         images.save_jpeg(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), folder / f"{i:04}.jpg")
     return folder
 
@@ -460,25 +461,26 @@ def test_a_run_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     index: Index, many: Path, settings: Settings
 ) -> None:
     index(many / "0000.jpg")  # makes the collection and compiles the model
-    for more_than, wait_s in ((1, 0.3), (1, 0.05), (300, 0.15)):
+    for more, wait_s in ((1, 0.3), (0, 0.6), (300, 0.15)):
+        least = n_recorded(settings) + more
         process = start(settings, many, "--batch-size", "1", "--workers", "1")
-        while process.poll() is None and n_recorded(settings) <= more_than:
+        while process.poll() is None and n_recorded(settings) < least:
             time.sleep(0.005)
         time.sleep(wait_s)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "the run had ended before it was killed"
     before = len(stored(settings))
-    assert 1 < before < 2000
+    assert 1 < before < MANY
     rest = index(many)
-    assert rest.found == rest.encoded + rest.reused + rest.unchanged == 2000
-    assert rest.encoded == 2000 - before, "what was stored was encoded again"
+    assert rest.found == rest.encoded + rest.reused + rest.unchanged == MANY
+    assert rest.encoded == MANY - before, "what was stored was encoded again"
     found = stored(settings)
-    assert sorted(found) == [f"{i:04}.jpg" for i in range(2000)]
+    assert sorted(found) == [f"{i:04}.jpg" for i in range(MANY)]
     with clipsearch.Encoder.open(settings.model, cache=settings.cache) as encoder:
-        for i in range(0, 2000, 100):
+        for i in range(0, MANY, 300):
             assert found[f"{i:04}.jpg"][0] @ encoder.encode_images([many / f"{i:04}.jpg"])[0] > 0.9999
-    assert index(many).unchanged == 2000
+    assert index(many).unchanged == MANY
 
 
 def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(
@@ -493,7 +495,7 @@ def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(
     assert process.returncode == 1, err
     assert "the same command goes on from here" in err
     assert "Traceback" not in err
-    assert 1 < len(stored(settings)) == n_recorded(settings) < 2000
+    assert 1 < len(stored(settings)) == n_recorded(settings) < MANY
 
 
 def test_of_two_runs_at_once_the_second_names_the_first_and_spoils_nothing(
