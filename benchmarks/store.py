@@ -2,6 +2,7 @@
 
     python benchmarks/store.py                 (20,000 points of 512 dimensions, about 20 s)
     python benchmarks/store.py --points 100000 --folder /dev/shm
+    python benchmarks/store.py --sizes        (disk and memory of four collections, which --plan is fitted to)
 
 Prints points/s of upsert in batches of 256, the median and 95th percentile of exact searches (k 10), and
 how long a new process needs from nothing to an answer from a 600-point collection. Random unit vectors.
@@ -49,11 +50,40 @@ print(imported - began, ready - imported, answered - ready, time.perf_counter() 
 """
 
 
+SIZE = """
+import sys, dataclasses
+from pathlib import Path
+import numpy as np
+import store as bench
+from clipsearch import store
+from clipsearch.settings import Settings
+from clipsearch.store.embedded.folder import size_on_disk
+name, n, dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+bench.DIM = dim
+settings = Settings(data=Path(name), cache=Path(name))
+spec = dataclasses.replace(bench.SPEC, fingerprint=dataclasses.replace(bench.SPEC.fingerprint, dim=dim))
+resident = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+points = bench._points(n)
+with store.create("sized", spec, settings) as opened:
+    before = resident()
+    while some := [point for _, point in zip(range(512), points)]:
+        opened.upsert(some)
+with store.open_store("sized", settings) as opened:
+    for seed in range(5):
+        opened.search(np.random.default_rng(seed).normal(size=dim).astype(np.float32), limit=10)
+    print(f"{n:7,} points of {dim:5} dims: {size_on_disk(Path(name)) / 1e6:6.1f} MB on disk, "
+          f"{resident() - before:6.1f} MB more in memory")
+"""
+
+
 def main() -> None:
     """Measure and print."""
     options = _options()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         settings = Settings(data=Path(name), cache=Path(name))
+        if options.sizes:
+            _sizes()
+            return
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {DIM} dims, in {name}")
         _bulk(settings, options.points)
         _cold(settings)
@@ -84,6 +114,15 @@ def _bulk(settings: Settings, n: int) -> None:
     print(f"{'exact search, 200 in one batch':36} {(time.perf_counter() - began) / 200 * 1e3:8.2f} ms each")
     with _timed("close"):
         opened.close()
+
+
+def _sizes() -> None:
+    """Each in a process of its own, whose memory is nobody else's."""
+    for n, dim in ((2_000, 512), (20_000, 512), (60_000, 512), (20_000, 1152)):
+        with tempfile.TemporaryDirectory() as name:
+            subprocess.run(
+                [sys.executable, "-c", SIZE, name, str(n), str(dim)], check=True, cwd=Path(__file__).parent
+            )
 
 
 def _cold(settings: Settings) -> None:
@@ -141,6 +180,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--points", type=int, default=20_000)
+    parser.add_argument("--sizes", action="store_true", help="disk and memory by number and dimensions")
     parser.add_argument("--folder", type=Path, default=None, help="where (default: the temporary one)")
     return parser.parse_args()
 

@@ -20,7 +20,7 @@ from clipsearch.settings import Settings
 from clipsearch.store import exists, read_spec
 from clipsearch.types import ImageFile
 from indexer.encoding import CPU_BATCH, Encoding
-from indexer.ledger import LEDGER, Ledger, metadata_hash, record_id
+from indexer.ledger import LEDGER, Ledger, change, record_id
 from indexer.loading import Loaded, Work
 from indexer.options import RunOptions
 from indexer.pipeline import DECODE, ENCODE, Pipeline
@@ -30,8 +30,8 @@ from indexer.stages import chunks
 SAMPLE = 256  # pictures
 _PROBE_S = 40.0  # at most, for slow models and slow sources
 _CHUNK = 2000
-# Of Qdrant Edge, fitted to 2,000-60,000 points of 512 and 1,152 dimensions with five fields
-# (benchmarks/store.py --sizes); a graph, above 200,000 points, adds 0.2 KB a point.
+# Of Qdrant Edge, within a third of what benchmarks/store.py --sizes shows for 2,000-60,000 points of 512 and
+# 1,152 dimensions with five fields; a graph, above 200,000 points, adds 0.2 KB a point.
 _DISK_FACTOR, _DISK_POINT, _DISK_BASE = 1.1, 1300, 10 << 20
 _MEMORY_FACTOR, _MEMORY_POINT, _MEMORY_BASE = 2.0, 1300, 60 << 20
 _FASTER = 1.15  # a way must be this much faster to be worth a line
@@ -119,9 +119,7 @@ def _changed(files: Sequence[ImageFile], ledger: Ledger | None) -> Iterator[Imag
     ids = [record_id(file) for file in files]
     known = ledger.known(ids)
     for file, id in zip(files, ids, strict=True):
-        before = known.get(id)
-        same = before is not None and before.same_file(file)
-        if not same or (before and not before.reason and before.metadata != metadata_hash(file.metadata)):
+        if change(file, known.get(id)) in ("new", "columns"):
             yield file
 
 
