@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tiny_models import make_clip
+
+from clipsearch.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -55,6 +58,24 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: a tiny CLIPModel of the real class."""
+    return make_clip(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tiny model's compiled towers are kept, for all tests together."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny: Path, cache: Path) -> Settings:
+    """An empty data folder, the tiny model, and a collection `t` that is not made yet."""
+    return Settings.load(data=tmp_path / "data", cache=cache, model=f"local-dir:{tiny}", collection="t")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import make_clip
 
 from clipsearch import images
 from clipsearch.errors import ImageError, SourceError
@@ -600,21 +599,6 @@ def test_an_archive_that_changes_under_the_run_gives_no_wrong_bytes(
 
 
 # --- through the run -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, tiny: Path, cache: Path) -> Settings:
-    return Settings.load(data=tmp_path / "data", cache=cache, model=f"local-dir:{tiny}", collection="t")
 
 
 def index(source: Source, settings: Settings, **options: object) -> RunReport:

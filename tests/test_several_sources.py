@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import make_clip
 
 from clipsearch import images
 from clipsearch.errors import SourceError
@@ -155,21 +154,6 @@ def test_nothing_at_all_is_refused() -> None:
 
 
 # --- through the run -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, tiny: Path, cache: Path) -> Settings:
-    return Settings.load(data=tmp_path / "data", cache=cache, model=f"local-dir:{tiny}", collection="t")
 
 
 def index(source: Source, settings: Settings, **options: object) -> RunReport:

@@ -31,21 +31,6 @@ from indexer.sources import SourceOptions, open_source
 Encode = Callable[..., EncodeReport]
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, tiny: Path, cache: Path) -> Settings:
-    return Settings.load(data=tmp_path / "data", cache=cache, model=f"local-dir:{tiny}", collection="t")
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
