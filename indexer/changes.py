@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.types import ImageFile
-from indexer.ledger import metadata_hash, record_id
+from indexer.ledger import change, record_id
 from indexer.loading import Work
 from indexer.report import RunReport
 from indexer.target import Target
@@ -66,11 +66,12 @@ class Changes:
         changed: list[Work] = []
         for file, id in pairs:
             before = known.get(id)
-            if before is None or not before.same_file(file) or (before.reason and self._retry_failed):
+            what = change(file, before)
+            if what == "new" or (what == "failed" and self._retry_failed):
                 changed.append(Work(file, id))
-            elif before.reason:
+            elif what == "failed":
                 self._report.failed_before += 1
-            elif before.metadata != metadata_hash(file.metadata):
+            elif before is not None and what == "columns":
                 changed.append(Work(file, id, before.sha256, edited=True))  # its picture did not change
             else:
                 self._report.unchanged += 1

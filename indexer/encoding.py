@@ -20,11 +20,10 @@ from clipsearch.encoder import Encoder, GpuJpegs, device_names
 from clipsearch.errors import SettingsError
 from clipsearch.settings import Settings
 from clipsearch.types import Embeddings, Fingerprint
-from indexer.loading import Loader
+from indexer.loading import Loader, nobody
 from indexer.options import RunOptions, precision_for
 from indexer.pipeline import Pipeline
 from indexer.probing import probed_batch
-from indexer.stages import Meter
 
 _MANY = 100_000  # pictures, from which on a minute of compiling for a GPU pays
 CPU_BATCH = 8  # pictures: ViT-B/32 takes 46 ms a picture at 8, 64 at 1, and 47 at 16
@@ -85,7 +84,7 @@ class Encoding:
         batch_size: int | None,
         n_readers: int,
         n_expected: Callable[[], int] = lambda: 0,
-        known: Callable[[str], str | None] | None = None,
+        known: Callable[[str], str | None] = nobody,
         on_compile: Callable[[str], None] = lambda stage: None,
     ) -> Pipeline:
         """The pipeline. batch_size None: what suits the device, found out when the first batch comes.
@@ -94,9 +93,7 @@ class Encoding:
         record has a content already. on_compile: told what is done before the first batch.
         """
         first = self.encoders[0]
-        loader = Loader(first.preprocessing, exact=first.fingerprint.decode == "exact")
-        if known is not None:
-            loader = loader.knowing(known)
+        loader = Loader(first.preprocessing, exact=first.fingerprint.decode == "exact", known=known)
         size = cache(lambda: batch_size or (CPU_BATCH if self.fused else probed_batch(first)))
         ready = _Compiled(self.encoders, on_compile, lambda: size() if n_expected() >= _MANY else None)
         return Pipeline(
@@ -107,7 +104,6 @@ class Encoding:
             workers=self.workers,
             n_readers=n_readers,
             gpu_jpegs=self.gpu_jpegs,
-            meter=Meter(),
         )
 
 

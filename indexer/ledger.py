@@ -17,7 +17,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID, uuid5
 
 from clipsearch.errors import StoreError
@@ -82,6 +82,15 @@ class Known:
             file.mtime_ns,
             _text(file.path),
         )
+
+
+def change(file: ImageFile, before: Known | None) -> Literal["new", "failed", "columns", "none"]:
+    """What is different now. new: its content may be; failed: nothing since it failed; columns: only they."""
+    if before is None or not before.same_file(file):
+        return "new"
+    if before.reason:
+        return "failed"
+    return "none" if before.metadata == metadata_hash(file.metadata) else "columns"
 
 
 def record_id(file: ImageFile) -> str:

@@ -75,10 +75,6 @@ class Loader:
     known: Callable[[str], str | None] = nobody
     left: Callable[[PlainJpeg], bool] = nothing
 
-    def knowing(self, known: Callable[[str], str | None]) -> Loader:
-        """This loader, which does not decode what is known."""
-        return replace(self, known=known)
-
     def load(self, file: ImageFile, id: str, data: bytes | ImageError | None = None) -> Loaded:
         """One picture. Never raises for a picture's own faults: they are in .error.
 

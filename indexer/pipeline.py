@@ -46,7 +46,6 @@ class Pipeline:
         workers: int,
         n_readers: int = 0,
         gpu_jpegs: GpuJpegs | None = None,
-        meter: Meter | None = None,
     ) -> None:
         """batch_size: pictures a call of an encoder, asked when there is one. workers: threads that decode.
 
@@ -59,7 +58,7 @@ class Pipeline:
             self._loader = replace(self._loader, left=gpu_jpegs.takes)
         self._fused, self.batch_size = fused, batch_size
         self._workers, self._n_readers = workers, n_readers
-        self.meter = meter or Meter()
+        self.meter = Meter()
         self._free: SimpleQueue[Encode] = SimpleQueue()
         self._n_encoding = workers if fused else _PER_GPU * len(encoders)
         for i in range(self._n_encoding):

@@ -108,9 +108,8 @@ class Meter:
 
     def shares_over(self, seconds: float) -> dict[str, float]:
         """As shares(), of so many seconds."""
-        passed = max(seconds, 1e-9)
-        with self._lock:
-            return {name: min(1.0, self.wall[name] / (passed * n)) for name, n in self.n_threads.items() if n}
+        _, wall = self.snapshot()
+        return self._shares(wall, seconds)
 
     def reset(self) -> None:
         """Begin counting anew, after what should not count."""
@@ -127,9 +126,11 @@ class Meter:
     def shares_since(self, before: tuple[float, dict[str, float]]) -> dict[str, float]:
         """As shares(), since a snapshot."""
         now, wall = self.snapshot()
-        passed = max(now - before[0], 1e-9)
+        worked = {name: seconds - before[1].get(name, 0.0) for name, seconds in wall.items()}
+        return self._shares(worked, now - before[0])
+
+    def _shares(self, worked: dict[str, float], seconds: float) -> dict[str, float]:
+        passed = max(seconds, 1e-9)
         return {
-            name: min(1.0, (wall.get(name, 0.0) - before[1].get(name, 0.0)) / (passed * n))
-            for name, n in self.n_threads.items()
-            if n
+            name: min(1.0, worked.get(name, 0.0) / (passed * n)) for name, n in self.n_threads.items() if n
         }

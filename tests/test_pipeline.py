@@ -100,7 +100,7 @@ def test_the_same_content_under_way_twice_is_encoded_once(folder: Path, fused: b
     for i in range(10):
         (folder / f"{i:02}b.jpg").write_bytes((folder / "00.jpg").read_bytes())
     encoder, written = Encoder(), dict[str, str]()
-    pipe = pipeline(encoder, fused=fused, loader=Loader(PREPROCESSING).knowing(written.get))
+    pipe = pipeline(encoder, fused=fused, loader=Loader(PREPROCESSING, known=written.get))
     done: list[Loaded] = []
     for batch in pipe.run(work(folder)):
         done += batch
@@ -115,7 +115,7 @@ def test_the_same_content_under_way_twice_is_encoded_once(folder: Path, fused: b
 @BOTH
 def test_what_is_known_is_not_decoded(folder: Path, fused: bool) -> None:
     known = hashlib.sha256((folder / "03.jpg").read_bytes()).hexdigest()
-    loader = Loader(PREPROCESSING).knowing(lambda sha256: "somebody" if sha256 == known else None)
+    loader = Loader(PREPROCESSING, known=lambda sha256: "somebody" if sha256 == known else None)
     done = {item.id: item for item in results(pipeline(fused=fused, loader=loader), work(folder))}
     assert done["03"].same_as == "somebody" and done["03"].vector is None
 
