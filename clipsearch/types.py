@@ -16,8 +16,9 @@ Scalar: TypeAlias = str | int | float | bool
 PayloadValue: TypeAlias = Scalar | list[Scalar] | None
 Payload: TypeAlias = Mapping[str, PayloadValue]
 
-FieldKind: TypeAlias = Literal["keyword", "integer", "float", "bool", "datetime", "text"]
-"""How a payload field is stored and filtered. keyword: exact words; text: free words, full-text."""
+FieldKind: TypeAlias = Literal["keyword", "integer", "float", "bool", "datetime", "text", "geo"]
+"""How a payload field is stored and filtered. keyword: exact words; text: free words, full-text; geo: a
+place, written "latitude,longitude" in degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,50 @@ class Not:
     filter: Filter
 
 
-Filter: TypeAlias = Match | Range | And | Or | Not
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A keyword field's value begins with value; letter case counts."""
+
+    field: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """The record's own words (see clipsearch.lexical) hold these tokens, next to each other in this order."""
+
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A geo field lies within radius_m metres of a place in degrees."""
+
+    field: str
+    latitude: float
+    longitude: float
+    radius_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A geo field lies in a box, in degrees; west may be greater than east (across the 180th meridian)."""
+
+    field: str
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The point's id is one of ids."""
+
+    ids: tuple[str, ...]
+
+
+Filter: TypeAlias = Match | Range | Prefix | Phrase | Near | Within | Ids | And | Or | Not
 
 
 # --- search ------------------------------------------------------------------------------------
@@ -155,12 +199,17 @@ Filter: TypeAlias = Match | Range | And | Or | Not
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a query: words or a picture, with a weight (negative: away from it)."""
+    """One part of a query: words, a picture (a path or URL) or a record (its key), with a weight.
 
-    kind: Literal["text", "image"]
+    A negative weight means away from it. quoted: the record's words must hold these words, as they
+    stand (negative: must not), where the collection has words at all.
+    """
+
+    kind: Literal["text", "image", "id"]
     value: str
     weight: float = 1.0
     position: int = 0  # offset in the query's text, for messages
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +219,25 @@ class Query:
     terms: tuple[Term, ...]
     filter: Filter | None = None
     text: str = ""  # as typed
-    record_id: str | None = None  # a record's key typed exactly: comes first
+    record_id: str | None = None  # a record's key typed exactly, or its beginning: comes first
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result. score is the cosine of query and picture; why names what found it."""
+    """One result. why names what found it: each channel's part of the score.
+
+    score orders the hits of one query: the cosine where pictures alone were compared, else the fused
+    score of the channels (1.0: first in each of them). confidence: how sure calibration is that the hit
+    is what was asked for, from 0 to 1; None where nothing was compared.
+    """
 
     id: str
     score: float
     payload: Payload
     why: Mapping[str, float] = field(default_factory=dict)
+    cosine: float | None = None  # of the query's vector and the picture's
+    confidence: float | None = None
+    others: tuple[str, ...] = ()  # keys of the hits that this row stands for, best first
 
     @property
     def key(self) -> str:
@@ -195,7 +252,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of hits, best first. confident_until: how many of them calibration vouches for."""
+    """A page of hits, best first.
+
+    confident_until: how many hits from the beginning of the whole ranking calibration vouches for; 0:
+    nothing certain. None: nothing was compared (a filter alone).
+    """
 
     hits: tuple[Hit, ...]
     offset: int
@@ -209,6 +270,22 @@ class Page:
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How a query is answered; the same for Python, the command line and HTTP."""
+
+    top: int = 10
+    offset: int = 0
+    like: tuple[str, ...] = ()  # keys of records to be nearer to
+    unlike: tuple[str, ...] = ()  # keys of records to be farther from
+    group_by: str | None = None  # a field; records with one value are one row
+    diversity: float = 0.0  # 0: best first; 1: as different as can be
+    unique: bool = False  # pictures that look alike are one row
+    min_confidence: float | None = None  # leave out hits below it
+    sort: str | None = None  # a field to sort the confident hits by; "-price": falling
+    exact: bool = False  # scan everything, use no graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,12 @@ class Store(Protocol):
         offset: int = 0,
         filter: Filter | None = None,
         exact: bool | None = None,
+        with_payload: bool = True,
     ) -> list[Hit]:
-        """Hits nearest to vector (D,), best first, ties by id. exact: never use a graph."""
+        """Hits nearest to vector (D,), best first, ties by id. exact: never use a graph.
+
+        with_payload=False: payloads are {}, for rankings that are looked at in part.
+        """
 
     def search_batch(
         self,
@@ -62,13 +66,38 @@ class Store(Protocol):
         offset: int = 0,
         filter: Filter | None = None,
         exact: bool | None = None,
+        with_payload: bool = True,
     ) -> list[list[Hit]]:
         """search for every row of vectors (Q, D)."""
 
     def search_sparse(
-        self, vector: SparseVector, *, limit: int, offset: int = 0, filter: Filter | None = None
+        self,
+        vector: SparseVector,
+        *,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        with_payload: bool = True,
     ) -> list[Hit]:
         """Hits by the "lexical" vector, weighted by inverse document frequency, best first."""
+
+    def recommend(
+        self,
+        likes: NDArray[np.float32],
+        unlikes: NDArray[np.float32],
+        *,
+        target: NDArray[np.float32] | None = None,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        with_payload: bool = True,
+    ) -> list[Hit]:
+        """Hits by examples: likes (P, D) and unlikes (N, D), either may be empty, and a target (D,).
+
+        With a target, likes and unlikes: Qdrant's discovery, pairs of each like with each unlike.
+        Otherwise its recommendation by best score, the target being one more like. Scores order hits
+        and are no cosines. Best first, ties by id; the examples' own points are not left out.
+        """
 
     def scroll(
         self,

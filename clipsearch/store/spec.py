@@ -25,6 +25,7 @@ RESERVED: Mapping[str, FieldKind] = {
     "_group": "keyword",
     "_width": "integer",
     "_height": "integer",
+    "_text": "text",  # the record's words as tokens (clipsearch.lexical), a space between them
 }
 """Payload fields that are ours; every other field is one of the user's columns."""
 
