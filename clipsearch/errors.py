@@ -89,7 +89,12 @@ class CollectionLocked(StoreError):
 
 
 class UnknownField(StoreError):
-    """A filter names a payload field the collection does not have."""
+    """A filter names a payload field the collection does not have. `position`: where in a query's `text`."""
+
+    def __init__(self, message: str, *, text: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.text = text
+        self.position = position
 
 
 class StoreUnavailable(StoreError):

@@ -38,7 +38,7 @@ def terms(text: str) -> list[tuple[str, str, float]]:
         ('1/2" pipe', [("text", '1/2" pipe', 1.0)]),
         ("16:9 photo", [("text", "16:9 photo", 1.0)]),
         ("re:zero", [("text", "re:zero", 1.0)]),
-        ("https://example.org/a.jpg", [("text", "https://example.org/a.jpg", 1.0)]),
+        ("https://example.org/a.jpg", [("image", "https://example.org/a.jpg", 1.0)]),
         ("真鍮 六角ボルト -ワッシャー", [("text", "真鍮 六角ボルト", 1.0), ("text", "ワッシャー", -1.0)]),
         ("", []),
     ],
