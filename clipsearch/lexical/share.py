@@ -11,7 +11,10 @@ from clipsearch.types import FieldKind, Payload
 
 # Words that say nothing by themselves. The ranking needs no such list (they are in every record or in none);
 # a share, in which all words count alike, does.
-_EMPTY = frozenset("a an and at by for from in is it of on or that the this to with".split())
+_EMPTY = frozenset(
+    ("a", "an", "and", "at", "by", "for", "from", "in", "is", "it", "of", "on",
+     "or", "that", "the", "this", "to", "with")
+)  # fmt: skip
 
 
 def matched(query: str, payload: Payload, kinds: Mapping[str, FieldKind]) -> float:
@@ -49,7 +52,7 @@ def _wanted(query: str) -> tuple[tuple[str, tuple[str, ...], int], ...]:
             _, parts, weight = found.pop()
             found.append((measure, (*parts, *some), weight))
         elif is_cjk:
-            pairs = tuple(t for level, t in of_chunk(chunk, True) if level != "katakana")
+            pairs = tuple(t for level, t in of_chunk(chunk, True) if level in ("word", "pair"))
             found.append((pairs[0] if len(pairs) == 1 else "", pairs, max(1, len(chunk) // 2)))
         else:
             found.append((some[0], tuple(some[1:]) or (some[0],), 1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from clipsearch.lexical.normal import normal, singular
@@ -17,7 +18,9 @@ from clipsearch.lexical.normal import normal, singular
 MAX_CHARS = 20_000  # of a text; what is beyond says little of a picture
 _MAX_WORD = 64  # characters; a longer run without a space is no word, only its parts may be
 
-Level: TypeAlias = Literal["word", "whole", "part", "side", "atom", "measure", "pair", "katakana"]
+Level: TypeAlias = Literal[
+    "word", "whole", "run", "part", "side", "atom", "joined", "pair", "katakana", "kanji"
+]
 Token: TypeAlias = tuple[Level, str]
 
 # Kana, the long vowel, kanji with 々 and 〆, and those beyond the first plane. Chinese comes along; Thai and
@@ -29,8 +32,12 @@ _JOINTS = re.compile(r"[-_+&]|(?<!\d)[./]|[./](?!\d)")  # 3/4 and 1.25 stay whol
 _TIMES = re.compile(r"(?<=\d)x(?=\d)")
 _ATOMS = re.compile(r"\d+(?:[./]\d+)*|[^\W\d_]+")
 _KATAKANA = re.compile("[\u30a1-\u30fa\u30fc]{2,}")
+_KANJI = re.compile("[\u3400-\u9fff]")
 _FINEST = re.compile(rf"\d+|[{_CJK}]|[^\W\d_{_CJK}]+|(?<=\d)[/.](?=\d)|(?<=\d)[\"°%]")
-_UNITS = frozenset("mm cm m in inch ft kg g lb oz l ml v w a amp kw hp nm mpa bar psi".split())
+_UNITS = frozenset(
+    ("mm", "cm", "m", "in", "inch", "ft", "kg", "g", "lb", "oz", "l", "ml", "v", "w", "a", "amp", "kw", "hp",
+     "nm", "mpa", "bar", "psi")
+)  # fmt: skip
 
 
 def tokens(text: str) -> list[str]:
@@ -49,7 +56,7 @@ def levels(text: str) -> Iterator[Token]:
     for chunk, is_cjk in chunks(text):
         yield from of_chunk(chunk, is_cjk)
         if before and (measure := joined(before, chunk, is_cjk)):
-            yield "measure", measure
+            yield "joined", measure
         before = chunk
 
 
@@ -60,10 +67,10 @@ def chunks(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def joined(before: str, chunk: str, is_cjk: bool) -> str:
-    """Two neighbours that are one measure or norm: DIN 912, M 8, Ø 8, 8 mm, 6穴. Else ""."""
+    """Two neighbours that are one measure, norm or shape: DIN 912, M 8, Ø 8, 8 mm, 6穴, L字. Else ""."""
+    if is_cjk:
+        return before + chunk[0] if before.isdecimal() or (len(before) == 1 and before.isascii()) else ""
     if before.isdecimal():
-        if is_cjk:
-            return before + chunk[0]
         return before + chunk if chunk in _UNITS else ""
     return before + chunk if chunk.isdecimal() and len(before) <= 4 and before.isalpha() else ""
 
@@ -80,6 +87,8 @@ def of_chunk(chunk: str, is_cjk: bool) -> list[Token]:
     found: list[Token] = []
     if len(parts) > 1 and len(chunk) <= _MAX_WORD:
         found.append(("whole", "".join(parts)))  # however it is hyphenated
+        if len(parts) > 2 and not chunk.replace("_", "a").isalpha():
+            found += [("run", a + b) for a, b in pairwise(parts)]  # a part of a part number
     for part in parts:
         found += _of_part(part)
     return list({token: (level, token) for level, token in reversed(found)}.values())[::-1]
@@ -102,7 +111,7 @@ def _of_part(part: str) -> list[Token]:
 
 
 def _of_cjk(run: str) -> list[Token]:
-    """Pairs of characters, and katakana words, whose last long vowel is written or not as one likes."""
+    """Pairs of characters; katakana words, whose last long vowel is written or not as one likes; kanji."""
     if len(run) == 1:
         return [("word", run)]
     found: list[Token] = [("pair", run[i : i + 2]) for i in range(len(run) - 1)]
@@ -110,4 +119,5 @@ def _of_cjk(run: str) -> list[Token]:
         bare = word[:-1] if len(word) > 3 and word[-1] == "ー" else word
         if len(bare) > 2:
             found.append(("katakana", bare))
+    found += [("kanji", kanji) for kanji in _KANJI.findall(run)]  # 鋼 finds 鋼製
     return found
