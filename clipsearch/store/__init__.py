@@ -7,12 +7,16 @@ package that talks to Qdrant. Knows nothing about pictures or models.
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from clipsearch.settings import Settings, check_collection_name
 from clipsearch.store.payload import storable
 from clipsearch.store.protocol import Store
 from clipsearch.store.spec import RESERVED, all_fields
 from clipsearch.types import CollectionSpec
+
+if TYPE_CHECKING:
+    from clipsearch.store.served import Connection
 
 __all__ = [
     "RESERVED",
@@ -24,6 +28,7 @@ __all__ = [
     "list_collections",
     "open_store",
     "read_spec",
+    "serving",
     "storable",
 ]
 
@@ -35,13 +40,25 @@ def create(name: str, spec: CollectionSpec, settings: Settings) -> Store:
 
 
 def open_store(name: str, settings: Settings) -> Store:
-    """Open a collection.
+    """Open a collection; an embedded one by way of the process that serves it, where there is one.
 
     Raises CollectionNotFound, CollectionLocked (embedded, in use by another process), StoreUnavailable
     (a server that does not answer), or StoreError.
     """
     store: Store = _backend(settings).open_store(check_collection_name(name), settings)
     return store
+
+
+def serving(name: str, settings: Settings) -> Connection | None:
+    """The process that serves an embedded collection, for requests of other kinds than a Store's.
+
+    None where no process does. Raises StoreError if it is of another version, StoreUnavailable if it hangs.
+    """
+    if settings.url is not None:
+        return None
+    from clipsearch.store import embedded
+
+    return embedded.serving(check_collection_name(name), settings)
 
 
 def read_spec(name: str, settings: Settings) -> CollectionSpec:

@@ -79,7 +79,10 @@ def _locked(folder: Path) -> CollectionLocked:
     since = f", since {found['since']}" if found.get("since") else ""
     way_out = f"wait until it ends, or stop it (kill {pid})" if pid else "wait until it ends"
     return CollectionLocked(
-        f"collection {folder.name!r} is in use by another process ({who}{since}); {way_out}", holder=who
+        f"collection {folder.name!r} is in use by another process ({who}{since}); {way_out}. To search and "
+        "index at the same time, let one process have the collection and work for the others: "
+        "clipsearch serve",
+        holder=who,
     )
 
 

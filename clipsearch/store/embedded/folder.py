@@ -5,6 +5,7 @@
     closed.json       how many points there were at the last clean close; gone while there are writes
     gen-0001-…/       the engine's own files
     lock, holder.json the lock's
+    served.json       where its owner serves it, if it does (see clipsearch.store.served)
 
 Knows nothing of the engine inside the generations. Every method but `exists` and `spec` wants the lock held.
 """
