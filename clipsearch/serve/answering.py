@@ -1,0 +1,128 @@
+"""The work behind the routes: a request's values in, the answer's JSON out. Runs in a worker thread.
+
+Owns what the network may not do: queries that name files or addresses are refused, here and nowhere else.
+Knows no framework.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from clipsearch import query as query_language
+from clipsearch.errors import ImageError, QueryError
+from clipsearch.search import Searcher
+from clipsearch.serve.opened import OpenCollections
+from clipsearch.serve.records import collection_record, page_record, to_json
+from clipsearch.serve.replies import Refusal, Reply, refusal
+from clipsearch.serve.schemas import SearchRequest, TagImageForm, TagRequest
+from clipsearch.serve.tags import tag_record
+from clipsearch.types import Embeddings, Match, Or, Query
+
+_OPTIONS = (
+    "top",
+    "offset",
+    "like",
+    "unlike",
+    "group_by",
+    "diversity",
+    "unique",
+    "min_confidence",
+    "sort",
+    "exact",
+)
+_UPLOAD = "the uploaded picture"
+
+
+def search(collections: OpenCollections, ask: SearchRequest, picture: bytes | None = None) -> bytes:
+    """A page of hits for the words, the filters and an uploaded picture."""
+    name = collections.chosen(ask.collection)
+    searcher = collections.searcher(name)
+    query = _network_query(ask.q, searcher)
+    with _uploaded(picture, collections.uploads) as images:
+        page = searcher.search(query, image=images, filter=ask.filter, **_options(searcher, ask))
+    return to_json(page_record(page, name, searcher.store.spec.fingerprint.model))
+
+
+def tag_record_of(collections: OpenCollections, ask: TagRequest) -> bytes:
+    """The labels for a record's picture."""
+    name = collections.chosen(ask.collection)
+    named = Or((Match("_key", (ask.key,)), Match("_group", (ask.key,))))
+    for points in collections.store(name).scroll(filter=named, batch_size=100, with_vectors=True):
+        first = min(points, key=lambda point: str(point.payload.get("_key", "")))
+        vector: Any = first.vectors["image"]
+        return _tags(collections, name, vector[None], ask.labels, ask.template)
+    raise refusal(404, "no-record", f"collection {name!r} has no record with the key {ask.key!r}")
+
+
+def tag_image(collections: OpenCollections, ask: TagImageForm, picture: bytes) -> bytes:
+    """The labels for an uploaded picture."""
+    name = collections.chosen(ask.collection)
+    vector = collections.encoder(name).encode_images([picture])  # (1, D)
+    return _tags(collections, name, vector, ask.labels, ask.template)
+
+
+def list_collections(collections: OpenCollections) -> bytes:
+    """The names, and the one that is asked where none is named."""
+    try:
+        default = collections.chosen(None)
+    except QueryError:
+        default = None
+    return to_json({"collections": collections.names(), "default": default})
+
+
+def describe_collection(collections: OpenCollections, name: str) -> bytes:
+    """What the collection holds."""
+    return to_json(collection_record(collections.store(name).info()))
+
+
+def _tags(
+    collections: OpenCollections, name: str, vector: Embeddings, labels: list[str], template: str
+) -> bytes:
+    if template.count("{}") != 1:
+        raise refusal(400, "bad-request", "template: write {} once, where the label goes")
+    return to_json({"collection": name, **tag_record(collections.encoder(name), vector, labels, template)})
+
+
+def _network_query(text: str, searcher: Searcher) -> Query:
+    """The parsed query. Raises Refusal for a file or an address in it: neither is opened for the network."""
+    query = query_language.parse(text, fields=searcher.store.spec.fields)
+    for term in query.terms:
+        if term.kind == "image" or _is_address(term.value):
+            message = (
+                f"{term.value[:100]!r} is a file or an address, and the server opens none; upload the "
+                'picture to /search/image, name a record with id:KEY, or put the word in "quotation marks"'
+            )
+            raise Refusal(Reply(400, "no-files", message, term.position))
+    return query
+
+
+def _is_address(value: str) -> bool:
+    return value.lower().startswith(("http://", "https://", "file://"))
+
+
+@contextlib.contextmanager
+def _uploaded(picture: bytes | None, folder: Path) -> Iterator[tuple[Path, ...]]:
+    """The picture as a file for the time of a search; its errors name the upload, not the file."""
+    if picture is None:
+        yield ()
+        return
+    handle, name = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(picture)
+        yield (Path(name),)
+    except ImageError as exc:
+        raise ImageError(exc.reason, str(exc).replace(name, _UPLOAD)) from exc
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _options(searcher: Searcher, ask: SearchRequest) -> dict[str, Any]:
+    taken = inspect.signature(searcher.search).parameters
+    return {name: getattr(ask, name) for name in _OPTIONS if name in taken}
