@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipsearch.lexical.records import record_words
+from clipsearch.lexical.records import holds_words, record_words
 from clipsearch.lexical.share import matched
 from clipsearch.lexical.vectors import document_vector, query_vector
 from clipsearch.lexical.whole import text_of, words_of
@@ -14,6 +14,7 @@ VERSION = 1
 __all__ = [
     "VERSION",
     "document_vector",
+    "holds_words",
     "matched",
     "phrase_tokens",
     "query_vector",

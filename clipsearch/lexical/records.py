@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from clipsearch.lexical.words import MAX_CHARS
 from clipsearch.types import FieldKind, Payload
 
+_OF_WORDS = ("keyword", "text")
 _PICTURE = r"\.(?:jpe?g|jpe|jfif|png|webp|gif|bmp|tiff?|hei[cf]|avif|jxl|jp2|ico|p[bgnp]m|tga|psd|svg)"
 _SUFFIX = re.compile(_PICTURE + "$", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -33,6 +34,11 @@ def record_words(payload: Payload, kinds: Mapping[str, FieldKind]) -> list[str]:
         texts = dict.fromkeys([*key_words(key, payload.get("_group")), *texts])
     found = list(texts)
     return found if sum(map(len, found)) <= MAX_CHARS else list(_cut(found))
+
+
+def holds_words(name: str, kinds: Mapping[str, FieldKind]) -> bool:
+    """Whether a field of that name has a part in the record's words."""
+    return name in ("_key", "_group") or (name[:1] != "_" and kinds.get(name, "text") in _OF_WORDS)
 
 
 def has_words(value: str) -> bool:
@@ -59,8 +65,7 @@ def key_words(key: str, group: object = None) -> list[str]:
 
 def _values(payload: Payload, kinds: Mapping[str, FieldKind]) -> Iterator[str]:
     for name, value in payload.items():
-        kind = kinds.get(name, "text")
-        if kind not in ("keyword", "text") or name.startswith("_"):
+        if kinds.get(name, "text") not in _OF_WORDS or name[:1] == "_":
             continue
         if type(value) is str:
             yield value

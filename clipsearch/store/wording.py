@@ -1,0 +1,64 @@
+"""Points with their words: the wording and the sparse vector that clipsearch.lexical makes of a payload.
+
+Owns when they are made and where they are kept. Knows no engine and no tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clipsearch import lexical
+from clipsearch.store.payload import shown
+from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
+from clipsearch.types import CollectionSpec, FieldKind, Payload, Point
+
+
+def with_words(
+    rows: Sequence[Point], payloads: Iterable[Payload], kinds: Mapping[str, FieldKind]
+) -> list[Point]:
+    """The rows, ready to be stored, with the words of the payloads they were made of.
+
+    Always made anew: a payload may have been changed since its point was read.
+    """
+    return [_with_words(row, payload, kinds) for row, payload in zip(rows, payloads, strict=True)]
+
+
+def merged(
+    stored: Sequence[Point],
+    values: Mapping[str, Any],
+    removed: Iterable[str],
+    kinds: Mapping[str, FieldKind],
+) -> list[Point]:
+    """Points as they were fetched, with values in their payloads and others removed, and with their words."""
+    gone = frozenset(removed)
+    rows = [
+        Point(
+            point.id,
+            {IMAGE: point.vectors[IMAGE]},
+            {key: value for key, value in {**point.payload, **values}.items() if key not in gone},
+        )
+        for point in stored
+    ]
+    return with_words(rows, [shown(row.payload) for row in rows], kinds)
+
+
+def change_words(payload: Payload, kinds: Mapping[str, FieldKind]) -> bool:
+    """Whether setting these fields may change a record's words."""
+    return any(lexical.holds_words(name, kinds) for name in payload)
+
+
+def of_this_version(spec: CollectionSpec) -> CollectionSpec:
+    """The spec of a collection all of whose words are made by this clipsearch."""
+    return replace(spec, lexical=lexical.VERSION)
+
+
+def _with_words(row: Point, payload: Payload, kinds: Mapping[str, FieldKind]) -> Point:
+    text, vector = lexical.words_of(payload, kinds)
+    values = dict(row.payload)
+    values.pop(TEXT, None)
+    if not vector.indices:
+        return Point(row.id, row.vectors, values)
+    values[TEXT] = text
+    return Point(row.id, {**row.vectors, LEXICAL: vector}, values)
