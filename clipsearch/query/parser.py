@@ -113,9 +113,9 @@ class _Parser:
     # --- terms ---------------------------------------------------------------------------------
 
     def _begin_run(self, sign: Token) -> None:
-        following = self._token()
         if sign.sign == "-":
-            if following is None or following.kind != "word":
+            following = self._token()
+            if following is None or not _is_plain_word(following) or self._starts[self._next]:
                 raise self._error("'-' has nothing after it; write -word, or quote it", sign)
             self._run.append(sign)
 
@@ -224,6 +224,7 @@ def _filter_starts(tokens: list[Token]) -> list[bool]:
     return starts[::-1]
 
 
-def _is_plain_word(token: Token, word: str) -> bool:
+def _is_plain_word(token: Token, word: str | None = None) -> bool:
+    """Whether the token is a word (this one, in any case) without sign and weight."""
     is_plain = token.kind == "word" and not token.sign and token.weight is None
-    return is_plain and fold(token.value).casefold() == word
+    return is_plain and word in (None, fold(token.value).casefold())

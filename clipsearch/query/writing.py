@@ -39,8 +39,12 @@ def _is_plain(term: Term) -> bool:
     """Whether the term is said by its words alone, without sign, weight or quotes."""
     if term.kind != "text" or term.quoted or term.weight != 1.0:
         return False
-    words = fold(term.value).split(" ")
-    return all(map(_WORD.fullmatch, words)) and words[-1].casefold() not in _DENYING
+    words = term.value.split(" ")
+    return all(map(_reads_as_itself, words)) and fold(words[-1]).casefold() not in _DENYING
+
+
+def _reads_as_itself(word: str) -> bool:
+    return bool(_WORD.fullmatch(fold(word)))
 
 
 def _term(term: Term) -> str:
@@ -56,8 +60,8 @@ def _text(term: Term, weight: str) -> str:
         if weight != "1:":
             raise QueryError(f"quoted words have no weight, and {term.value!r} has {term.weight}")
         return quote(term.value)
-    folded = fold(term.value)
-    if not _WORD.fullmatch(folded) or (folded[0].isdigit() and weight != "1:"):
+    word, is_weighted = fold(term.value).casefold(), weight != "1:"
+    if word in _DENYING or not _reads_as_itself(word) or (is_weighted and word[0].isdigit()):
         return weight + quote(term.value)
     return weight.removeprefix("1:") + term.value
 
