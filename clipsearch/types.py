@@ -68,6 +68,8 @@ class CollectionSpec:
     fingerprint: Fingerprint
     fields: Mapping[str, FieldKind] = field(default_factory=dict)
     title: str = ""
+    hnsw_ef: int = 0  # candidates that a search by graph keeps; 0: the engine's own number
+    lexical: int = field(default=0, compare=False)  # version of the records' words; 0: some have none
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,25 +15,35 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clipsearch import lexical
 from clipsearch import store as stores
 from clipsearch.errors import CollectionNotFound, QueryError, SettingsError, StoreError, UnknownField
 from clipsearch.settings import Settings
-from clipsearch.store import Store, embedded, server
+from clipsearch.store import Store, all_fields, embedded, server
 from clipsearch.types import (
     And,
     CollectionSpec,
     FieldKind,
     Filter,
     Fingerprint,
+    Hit,
+    Ids,
     Match,
+    Near,
     Not,
     Or,
+    Phrase,
     Point,
+    Prefix,
     Range,
     SparseVector,
+    Within,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 DIM = 16
 FINGERPRINT = Fingerprint("starter", "", "0" * 64, "{}", "1" * 64, DIM)
 FIELDS: dict[str, FieldKind] = {
@@ -46,6 +56,7 @@ FIELDS: dict[str, FieldKind] = {
     "made": "datetime",
     "note": "text",
     "部品名": "keyword",
+    "倉庫": "geo",
     'Ø in. (1/2") a.b': "keyword",
 }
 SPEC = CollectionSpec(FINGERPRINT, FIELDS, title="部品")
@@ -126,18 +137,16 @@ def payload(i: int) -> dict[str, Any]:
         '1/2" ok': i % 3 == 0,
         "made": f"2026-01-{i % 28 + 1:02d}T12:00:00Z",
         "note": "六角ボルト、真鍮の歯車" if i == 7 else f"hex bolt number {i}",
+        "倉庫": f"{35 + i / 10:g},{139 + i:g}" if i <= 40 else f"35,{139 + i - 360:g}",
+        "wording": f"HX-{i}, hex bolt M{i % 4} x 40 真鍮の歯車",
         "部品名": "歯車" if i % 6 == 0 else "ボルト",
         'Ø in. (1/2") a.b': f"d{i % 2}",
     }
 
 
-def lexical(i: int) -> SparseVector:
-    return SparseVector([i % 5, 100 + i], [1.0, 2.0])
-
-
 def points(n: int) -> list[Point]:
     rows = vectors(n)
-    return [Point(identity(i), {"image": rows[i], "lexical": lexical(i)}, payload(i)) for i in range(n)]
+    return [Point(identity(i), {"image": rows[i]}, payload(i)) for i in range(n)]
 
 
 @pytest.fixture
@@ -231,7 +240,10 @@ def test_what_is_stored_comes_back_equal(filled: Store) -> None:
         np.testing.assert_allclose(np.asarray(point.vectors["image"]), vectors(60)[i], atol=1e-6)
         sparse = point.vectors["lexical"]
         assert isinstance(sparse, SparseVector)
-        assert dict(zip(sparse.indices, sparse.values, strict=True)) == {i % 5: 1.0, 100 + i: 2.0}
+        text, words = lexical.words_of(payload(i), all_fields(SPEC))
+        assert sparse.indices == words.indices
+        np.testing.assert_allclose(sparse.values, words.values, rtol=1e-6)
+        assert f"hx {i} hex bolt m {i % 4} x 40" in text
     assert filled.retrieve([identity(1)])[0].vectors == {}
 
 
@@ -240,7 +252,9 @@ def test_upserting_again_replaces_and_deleting_removes(filled: Store) -> None:
     filled.upsert([Point(identity(4), {"image": fresh}, {"material": "gold"})])
     again = filled.retrieve([identity(4)], with_vectors=True)[0]
     assert again.payload == {"material": "gold"}
-    assert set(again.vectors) == {"image"}
+    words = again.vectors["lexical"]
+    assert isinstance(words, SparseVector)
+    assert words.indices == lexical.query_vector(["gold"]).indices  # nothing is left of the other words
     assert filled.count() == 60
     filled.delete([identity(4), identity(5), str(uuid.uuid4())])
     filled.delete([])
@@ -285,7 +299,6 @@ def test_unusual_payload_values_are_kept_or_left_out(filled: Store) -> None:
         ({"vectors": {"image": np.full(DIM, np.nan, np.float32)}}, "NaN"),
         ({"vectors": {"lexical": SparseVector([1], [1.0])}}, "'image' is needed"),
         ({"vectors": {"image": np.ones(DIM, np.float32), "x": np.ones(DIM, np.float32)}}, "'x'"),
-        ({"vectors": {"image": np.ones(DIM, np.float32), "lexical": SparseVector([-1], [1.0])}}, "lexical"),
         ({"payload": {"n": 2**63}}, "64 bits"),
         ({"payload": {"n": {"a": 1}}}, "dict"),
     ],
@@ -371,17 +384,87 @@ def test_a_query_of_the_wrong_size_or_without_direction_is_refused(filled: Store
 
 
 def test_sparse_search_weighs_rare_terms_more_and_takes_filters(filled: Store) -> None:
-    query = SparseVector([107, 2], [1.0, 1.0])  # 107: point 7 alone; 2: a fifth of the points
+    query = lexical.query_vector(["hx7", "m2"])  # hx7: point 7 alone; m2: a quarter of the points
     hits = filled.search_sparse(query, limit=20)
     assert hits[0].id == identity(7)
-    assert {h.id for h in hits[1:]} == {identity(i) for i in range(60) if i % 5 == 2 and i != 7}
+    assert {h.id for h in hits[1:]} == {identity(i) for i in range(60) if i % 4 == 2}
     assert hits[0].score > 2 * hits[1].score
     assert hits[0].why == {"lexical": hits[0].score}
     assert hits[0].payload == payload(7)
-    zinc = filled.search_sparse(SparseVector([2], [1.0]), limit=20, filter=Match("material", ("zinc",)))
-    assert {h.id for h in zinc} == {identity(i) for i in range(60) if i % 5 == 2 and i % 3 == 2}
+    zinc = filled.search_sparse(lexical.query_vector(["m2"]), limit=20, filter=Match("material", ("zinc",)))
+    assert {h.id for h in zinc} == {identity(i) for i in range(60) if i % 4 == 2 and i % 3 == 2}
     assert filled.search_sparse(SparseVector([], []), limit=5) == []
     assert filled.search_sparse(SparseVector([9999], [1.0]), limit=5) == []
+
+
+def test_hits_come_without_payloads_where_none_are_wanted(filled: Store) -> None:
+    query = vectors(1, seed=3)[0]
+    for offset in (0, 5):
+        bare = filled.search(query, limit=5, offset=offset, with_payload=False)
+        full = filled.search(query, limit=5, offset=offset)
+        assert [(h.id, h.score, h.why) for h in bare] == [(h.id, h.score, h.why) for h in full]
+        assert all(h.payload == {} for h in bare)
+        assert all(h.payload for h in full)
+    assert filled.search_batch(query[None], limit=1, with_payload=False)[0][0].payload == {}
+    assert filled.search_sparse(lexical.query_vector(["hx7"]), limit=1, with_payload=False)[0].payload == {}
+    assert filled.recommend(query[None], query[:0], limit=1, with_payload=False)[0].payload == {}
+
+
+def test_likes_alone_rank_by_the_nearest_like_and_unlikes_push_away(filled: Store) -> None:
+    rows, none = vectors(60), np.zeros((0, DIM), np.float32)
+    likes, unlikes = rows[[3, 11]], rows[[20]]
+    found = filled.recommend(likes * 3, none, limit=60)
+    best = np.argsort(-(rows @ likes.T).max(axis=1), kind="stable")
+    assert {h.id for h in found[:2]} == {identity(3), identity(11)}
+    assert [h.id for h in found[2:]] == [identity(int(i)) for i in best[2:]]
+    assert found[0].payload == payload(_number_of(found[0]))
+    assert found[0].why == {"examples": found[0].score}
+    away = filled.recommend(likes, unlikes, limit=60)
+    nearer = rows @ likes.T
+    apart = (rows @ unlikes.T).max(axis=1) >= nearer.max(axis=1)  # a negative example is the nearest
+    assert all((h.score < 0) == bool(apart[_number_of(h)]) for h in away)
+    assert away[-1].id == identity(20)
+    assert filled.recommend(none, unlikes, limit=60)[-1].id == identity(20)
+    steel = filled.recommend(likes, unlikes, limit=60, filter=STEEL)
+    assert [h.id for h in steel] == [h.id for h in away if _number_of(h) % 3 == 1]
+
+
+def test_a_target_with_likes_and_unlikes_is_a_discovery(filled: Store) -> None:
+    rows = vectors(60)
+    likes, unlikes, target = rows[[3, 11]], rows[[20, 31]], vectors(1, seed=9)[0]
+    found = filled.recommend(likes, unlikes, target=target, limit=60)
+    near, far, aim = rows @ likes.T, rows @ unlikes.T, rows @ target
+    rank = sum(np.sign(near[:, i] - far[:, j]) for i in (0, 1) for j in (0, 1))
+    sigmoid = 0.5 * (aim / (1 + np.abs(aim)) + 1)
+    expected = sorted(range(60), key=lambda i: -(rank[i] + sigmoid[i]))
+    assert [h.id for h in found] == [identity(i) for i in expected]
+    np.testing.assert_allclose([h.score for h in found], (rank + sigmoid)[expected], atol=1e-4)
+    paged = [
+        h
+        for at in range(0, 60, 7)
+        for h in filled.recommend(likes, unlikes, target=target, limit=7, offset=at)
+    ]
+    assert [h.id for h in paged] == [h.id for h in found]
+    assert [h.payload for h in paged] == [h.payload for h in found]
+    many = filled.recommend(np.repeat(likes, 20, 0), np.repeat(unlikes, 20, 0), target=target, limit=5)
+    assert len(many) == 5
+    assert max(h.score for h in many) <= 65
+
+
+def test_a_target_with_likes_only_is_one_more_like(filled: Store) -> None:
+    rows, none = vectors(60), np.zeros((0, DIM), np.float32)
+    with_target = filled.recommend(rows[[3]], none, target=rows[11], limit=10)
+    assert with_target == filled.recommend(rows[[3, 11]], none, limit=10)
+    with pytest.raises(StoreError, match="at least one example"):
+        filled.recommend(none, none, limit=3)
+    with pytest.raises(StoreError, match=r"\(17,\).*16 dimensions"):
+        filled.recommend(np.ones((1, DIM + 1), np.float32), none, limit=3)
+    with pytest.raises(StoreError, match="zeros"):
+        filled.recommend(rows[:1], np.zeros((1, DIM), np.float32), limit=3)
+
+
+def _number_of(hit: Hit) -> int:
+    return int(hit.key.removeprefix("HX-"))
 
 
 # --- filters -------------------------------------------------------------------------------------
@@ -419,10 +502,37 @@ FILTERS: list[tuple[Filter, Callable[[dict[str, Any]], bool]]] = [
     (Not(STEEL), lambda p: p["material"] != "steel"),
     (Not(Or((STEEL, Range("price", gt=3)))), lambda p: p["material"] != "steel" and p["price"] <= 3),
     (And((Not(BLACK), Or((STEEL, BLACK)))), lambda p: len(p["finishes"]) == 1 and p["material"] == "steel"),
+    (Prefix("_key", "HX-1"), lambda p: p["_key"].startswith("HX-1")),
+    (Prefix("_key", "hx"), lambda p: False),
+    (Prefix("部品名", "歯"), lambda p: p["部品名"] == "歯車"),
+    (Prefix("finishes", "bl"), lambda p: "black" in p["finishes"]),
+    (Prefix('Ø in. (1/2") a.b', "d1"), lambda p: p['Ø in. (1/2") a.b'] == "d1"),
+    (Phrase(("bolt", "m", "2")), lambda p: " bolt M2 " in p["wording"]),
+    (Phrase(("m", "2", "bolt")), lambda p: False),
+    (Phrase(("hx", "12")), lambda p: p["_key"] == "HX-12"),
+    (Phrase(("40", "真", "鍮", "の")), lambda p: True),
+    (Phrase(("鍮", "歯")), lambda p: False),
+    (Phrase(()), lambda p: False),
+    (Near("倉庫", 35, 139, 95_000), lambda p: p["倉庫"] in ("35,139", "35.1,140")),
+    (Near("倉庫", 35, -180, 30_000), lambda p: p["倉庫"] == "35,-180"),
+    (Within("倉庫", 35.15, 100, 35.55, 150), lambda p: "35.2" <= p["倉庫"][:4] <= "35.5"),
+    (Within("倉庫", 34, 178.5, 60, -178.5), lambda p: _east(p) > 178 or _east(p) < -178),
+    (Ids((identity(3), identity(5), str(uuid.UUID(int=9)))), lambda p: p["_key"] in ("HX-3", "HX-5")),
+    (Ids((identity(3).upper(),)), lambda p: p["_key"] == "HX-3"),
+    (Ids(()), lambda p: False),
+    (And((Not(Prefix("_key", "HX-1")), Phrase(("m", "1")))), lambda p: _rest(p)),
     (And(()), lambda p: True),
     (Or(()), lambda p: False),
     (Not(Or(())), lambda p: True),
 ]
+
+
+def _east(p: dict[str, Any]) -> float:
+    return float(p["倉庫"].split(",")[1])
+
+
+def _rest(p: dict[str, Any]) -> bool:
+    return not p["_key"].startswith("HX-1") and " M1 " in p["wording"]
 
 
 def test_every_kind_of_filter_chooses_what_plain_python_would(filled: Store) -> None:
@@ -446,6 +556,16 @@ def test_every_kind_of_filter_chooses_what_plain_python_would(filled: Store) -> 
         (Range("price", gt="cheap"), QueryError, "numbers, and 'cheap'"),
         (Range("price", gt=float("nan")), QueryError, "numbers"),
         (Range("material", gt=1), QueryError, "keyword values, which have no range"),
+        (Range("倉庫", gt=1), QueryError, "geo values, which have no range"),
+        (Match("倉庫", ("35,139",)), QueryError, "'倉庫' holds places"),
+        (Prefix("holes", "1"), QueryError, "'holes' holds integer values, which have no beginning"),
+        (Near("material", 35, 139, 5), QueryError, "'material' holds keyword values and no places"),
+        (Near("倉庫", 95, 139, 5), QueryError, "95,139 is no place"),
+        (Near("倉庫", 35, 139, -5), QueryError, "radius of -5 m"),
+        (Near("倉庫", 35, 139, float("nan")), QueryError, "radius of nan m"),
+        (Within("倉庫", 36, 139, 35, 140), QueryError, "upside down"),
+        (Within("nowhere", 36, 139, 35, 140), UnknownField, "'nowhere'"),
+        (Ids(("HX-1",)), StoreError, "'HX-1' is not a UUID"),
     ],
 )
 def test_a_filter_that_cannot_be_meant_is_explained(
@@ -487,8 +607,52 @@ def test_later_fields_find_points_that_were_there_before(place: Place, filled: S
     assert place.read_spec(place.name) == filled.spec
     with pytest.raises(StoreError, match=r"'material'.*keyword.*float"):
         filled.add_fields({"material": "float"})
-    with pytest.raises(StoreError, match="kind 'geo'"):
-        filled.add_fields({"where": "geo"})  # type: ignore[dict-item]
+    with pytest.raises(StoreError, match="kind 'colour'"):
+        filled.add_fields({"where": "colour"})  # type: ignore[dict-item]
+
+
+def test_places_are_kept_as_they_were_written(filled: Store) -> None:
+    written = {"35.68,139.76": "35.68,139.76", " -0.00001, 180 ": "-0.00001,180", "35.680,-7.0": "35.68,-7"}
+    for i, (given, comes_back) in enumerate(written.items(), start=80):
+        filled.upsert([Point(identity(i), {"image": vectors(1)[0]}, {"倉庫": given})])
+        assert filled.retrieve([identity(i)])[0].payload["倉庫"] == comes_back
+    filled.set_payload([identity(1)], {"倉庫": ["10,20", "30,40"]})
+    assert filled.retrieve([identity(1)])[0].payload["倉庫"] == ["10,20", "30,40"]
+    for corner in (9, 29):
+        box = Within("倉庫", corner, corner + 10, corner + 2, corner + 12)
+        assert [p.id for batch in filled.scroll(filter=box) for p in batch] == [identity(1)]
+    filled.upsert([Point(identity(80), {"image": vectors(1)[0]}, {"倉庫": " "})])
+    assert "倉庫" not in filled.retrieve([identity(80)])[0].payload
+
+
+@pytest.mark.parametrize("bad", ["Tokyo", "35.68", "95,10", "10,181", "1,2,3", "nan,1", 35.68, True])
+def test_what_is_no_place_is_refused_with_its_field_and_value(filled: Store, bad: Any) -> None:
+    with pytest.raises(StoreError, match=f"'倉庫' holds places, and {bad!r} is none"):
+        filled.upsert([Point(identity(80), {"image": vectors(1)[0]}, {"倉庫": bad})])
+    with pytest.raises(StoreError, match="'倉庫'"):
+        filled.set_payload([identity(1)], {"倉庫": bad})
+    assert filled.count() == 60
+
+
+def test_places_that_were_text_are_found_once_they_are_declared(filled: Store) -> None:
+    filled.set_payload([identity(i) for i in range(10)], {"found": "35.68,139.76"})
+    filled.set_payload([identity(10)], {"found": "10,20"})
+    filled.add_fields({"found": "geo"})
+    assert filled.count(Near("found", 35.68, 139.76, 10)) == 10
+    assert filled.retrieve([identity(10)])[0].payload["found"] == "10,20"
+
+
+def test_the_number_of_candidates_is_kept_with_the_collection(place: Place, filled: Store) -> None:
+    assert filled.spec.hnsw_ef == 0
+    filled.set_hnsw_ef(256)
+    assert filled.spec.hnsw_ef == place.read_spec(place.name).hnsw_ef == 256
+    assert filled.spec.fields == FIELDS
+    query = vectors(2, seed=3)
+    assert filled.search_batch(query, limit=3) == filled.search_batch(query, limit=3, ef=16)
+    filled.set_hnsw_ef(0)
+    assert place.read_spec(place.name) == SPEC
+    with pytest.raises(StoreError, match="-1 must not be negative"):
+        filled.set_hnsw_ef(-1)
 
 
 def test_optimising_and_flushing_a_small_collection_change_nothing(filled: Store) -> None:

@@ -27,7 +27,8 @@ from clipsearch.store.collection import Collection
 from clipsearch.store.embedded import engine as engine_module
 from clipsearch.store.embedded.engine import EdgeEngine
 from clipsearch.store.embedded.folder import copy_sparse, size_on_disk, write_json
-from clipsearch.types import CollectionSpec, Fingerprint, Match, Point
+from clipsearch.store.spec import all_fields
+from clipsearch.types import CollectionSpec, Fingerprint, Match, Phrase, Point, Prefix
 
 DIM = 8
 SPEC = CollectionSpec(Fingerprint("starter", "", "0", "{}", "1", DIM), {"n": "integer", "ok": "bool"})
@@ -366,6 +367,24 @@ def test_a_sparse_copy_is_equal_and_as_small_as_the_original(tmp_path: Path) -> 
     for name in ("x", "empty", "zeros"):
         assert (tmp_path / "b" / name).read_bytes() == (source / name).read_bytes()
     assert size_on_disk(tmp_path / "b") <= size_on_disk(source) + (2 << 20)
+
+
+def test_an_older_collection_gets_the_indexes_it_lacks_when_it_is_indexed_again(settings: Settings) -> None:
+    from qdrant_edge import PayloadSchemaType, UpdateOperation
+
+    one = points(range(1))[0]
+    with store.create("main", SPEC, settings) as made:
+        engine = engine_of(made)
+        engine._update(UpdateOperation.delete_field_index('"_text"'))  # as an earlier version left them
+        engine._update(UpdateOperation.create_field_index('"_key"', PayloadSchemaType.Keyword))
+        made.upsert([Point(one.id, one.vectors, {"_key": "HX-1", "n": 3})])
+        assert engine.unindexed(all_fields(SPEC)) == {"_text": "text", "_key": "keyword"}
+    with store.open_store("main", settings) as again:
+        again.add_fields({})
+        assert engine_of(again).unindexed(all_fields(SPEC)) == {}
+        assert again.count(Phrase(("hx", "1"))) == 1
+        assert again.count(Prefix("_key", "HX")) == 1
+        assert again.spec == SPEC
 
 
 # --- damage --------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ Knows no vendor; an `Engine` does the storing and searching.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.errors import StoreError
-from clipsearch.store import ranking
+from clipsearch.store.asking import Way, ask, checked_rows, examples
 from clipsearch.store.filters import unknown_field
 from clipsearch.store.payload import gone, shown, storable, stored_name
-from clipsearch.store.points import canonical_sparse, check_dense, checked_points, in_batches
+from clipsearch.store.points import canonical_sparse, checked_points, in_batches
 from clipsearch.store.protocol import Engine, Store
 from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields
+from clipsearch.store.wording import change_words, merged, of_this_version, with_words
 from clipsearch.types import (
     CollectionInfo,
     CollectionSpec,
@@ -42,6 +44,7 @@ class Collection:
         self._spec = spec
         self._kinds = all_fields(spec)
         self._engine: Engine | None = engine
+        self._changing = threading.Lock()  # a point that is read and written again is not written meanwhile
 
     @property
     def spec(self) -> CollectionSpec:
@@ -51,27 +54,45 @@ class Collection:
     # --- writing -------------------------------------------------------------------------------
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Insert points, replacing those of the same id; all are checked before the first is stored."""
-        engine = self._open
+        """Insert points, replacing those of the same id; all are checked before the first is stored.
+
+        Their words are made of their payloads; a lexical vector that comes with a point is not taken.
+        """
+        points = list(points)
         rows = checked_points(points, self._spec, self._kinds, self.name)
-        for start in range(0, len(rows), engine.batch_size):
-            engine.put(rows[start : start + engine.batch_size])
+        with self._changing:
+            self._put(with_words(rows, [point.payload for point in points], self._kinds))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove points; ids that are not there are no error."""
-        for some in in_batches(ids):
-            self._open.remove(some)
+        with self._changing:
+            for some in in_batches(ids):
+                self._open.remove(some)
 
     def set_payload(self, ids: Iterable[str], payload: Payload) -> None:
-        """Merge payload into the points; a value of None removes the field."""
+        """Merge payload into the points; a value of None removes the field.
+
+        Where their words change, the points are read and written whole: on a server, what another client
+        does to one of them meanwhile is lost.
+        """
         values = storable(payload, self._kinds)
         removed = [stored_name(name) for name in gone(payload)]
-        for some in in_batches(ids):
-            there = [p.id for p in self._open.fetch(some, with_vectors=False, with_payload=False)]
-            if there and values:
-                self._open.merge_payload(there, values)
-            if there and removed:
-                self._open.drop_payload(there, removed)
+        words = change_words(payload, self._kinds)
+        with self._changing:
+            for some in in_batches(ids):
+                found = self._open.fetch(some, with_vectors=words, with_payload=words)
+                if words:
+                    self._put(merged(found, values, removed, self._kinds))
+                    continue
+                there = [point.id for point in found]
+                if there and values:
+                    self._open.merge_payload(there, values)
+                if there and removed:
+                    self._open.drop_payload(there, removed)
+
+    def mark_words(self) -> None:
+        """Note that every point has the words that this version makes: all were written by it."""
+        self._save(of_this_version(self._spec))
 
     def add_fields(self, fields: Mapping[str, FieldKind]) -> None:
         """Declare further fields and index them. StoreError if one is declared with another kind."""
@@ -83,12 +104,20 @@ class Collection:
                     f"hold {kind} ones; rename it, or index into a new collection"
                 )
         new = {name: kind for name, kind in fields.items() if name not in self._kinds}
+        missing = self._open.unindexed(self._kinds)  # an earlier version indexed less
+        if missing or new:
+            self._open.index_fields({**missing, **new})
         if not new:
             return
-        spec = replace(self._spec, fields={**self._spec.fields, **new})
-        self._open.index_fields(new)
-        self._open.save_spec(spec)
-        self._spec, self._kinds = spec, all_fields(spec)
+        self._make_places({name: kind for name, kind in new.items() if kind == "geo"})
+        self._save(replace(self._spec, fields={**self._spec.fields, **new}))
+
+    def set_hnsw_ef(self, n: int) -> None:
+        """Keep n candidates in every search by graph from now on; 0: the engine's own number."""
+        if n < 0:
+            raise StoreError(f"hnsw_ef {n} must not be negative; 0 means the engine's own number")
+        if n != self._spec.hnsw_ef:
+            self._save(replace(self._spec, hnsw_ef=n))
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -151,10 +180,13 @@ class Collection:
         offset: int = 0,
         filter: Filter | None = None,
         exact: bool | None = None,
+        with_payload: bool = True,
     ) -> list[Hit]:
         """Hits nearest to vector (D,), best first, ties by id; why is {"image": cosine}."""
         rows = np.asarray(vector, dtype=np.float32)[None]  # (1, D)
-        return self.search_batch(rows, limit=limit, offset=offset, filter=filter, exact=exact)[0]
+        return self.search_batch(
+            rows, limit=limit, offset=offset, filter=filter, exact=exact, with_payload=with_payload
+        )[0]
 
     def search_batch(
         self,
@@ -164,27 +196,47 @@ class Collection:
         offset: int = 0,
         filter: Filter | None = None,
         exact: bool | None = None,
+        with_payload: bool = True,
+        ef: int | None = None,
     ) -> list[list[Hit]]:
         """search for every row of vectors (Q, D)."""
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        dim = self._spec.fingerprint.dim
-        if rows.ndim != 2 or rows.shape[1] != dim:
-            raise StoreError(
-                f"a query vector of shape {rows.shape[1:]} does not fit collection {self.name!r}, "
-                f"whose vectors have {dim} dimensions; encode the query with {self._spec.fingerprint.model}"
-            )
-        for row in rows:
-            check_dense(row, "the query")
-        return self._ranked(list(rows), IMAGE, limit, offset, filter, exact)
+        rows = checked_rows(vectors, self._spec, self.name)
+        way = replace(self._way(IMAGE, filter, with_payload, ef=ef or 0), exact=exact)
+        return ask(self._open, list(rows), limit, offset, way)
 
     def search_sparse(
-        self, vector: SparseVector, *, limit: int, offset: int = 0, filter: Filter | None = None
+        self,
+        vector: SparseVector,
+        *,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        with_payload: bool = True,
     ) -> list[Hit]:
         """Hits by the "lexical" vector, best first, ties by id; why is {"lexical": score}."""
         sparse = canonical_sparse(vector, "the query")
         if not sparse.indices:
             return []
-        return self._ranked([sparse], LEXICAL, limit, offset, filter, None)[0]
+        way = self._way(LEXICAL, filter, with_payload)
+        return ask(self._open, [sparse], limit, offset, way)[0]
+
+    def recommend(
+        self,
+        likes: NDArray[np.float32],
+        unlikes: NDArray[np.float32],
+        *,
+        target: NDArray[np.float32] | None = None,
+        limit: int,
+        offset: int = 0,
+        filter: Filter | None = None,
+        with_payload: bool = True,
+    ) -> list[Hit]:
+        """Hits by examples, best first, ties by id; why is {"examples": score}, which is no cosine."""
+        near, far = (checked_rows(some, self._spec, self.name) for some in (likes, unlikes))
+        aim = None if target is None else checked_rows(target[None], self._spec, self.name)[0]
+        asked = examples(near, far, aim)
+        way = self._way(IMAGE, filter, with_payload, why="examples")
+        return ask(self._open, [asked], limit, offset, way)[0]
 
     def info(self) -> CollectionInfo:
         """What the collection holds now."""
@@ -224,46 +276,30 @@ class Collection:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _ranked(
-        self,
-        vectors: Sequence[NDArray[np.float32] | SparseVector],
-        using: str,
-        limit: int,
-        offset: int,
-        filter: Filter | None,
-        exact: bool | None,
-    ) -> list[list[Hit]]:
-        if offset < 0 or limit < 0:
-            raise StoreError(f"offset {offset} and limit {limit} must not be negative")
-        engine, chosen = self._open, self._open.translate(filter, self._kinds)
-        if limit == 0 or not len(vectors):
-            return [[] for _ in vectors]
+    def _put(self, rows: Sequence[Point]) -> None:
+        for start in range(0, len(rows), self._open.batch_size):
+            self._open.put(rows[start : start + self._open.batch_size])
 
-        def ask(some: Sequence[NDArray[np.float32] | SparseVector], n: int) -> list[list[Hit]]:
-            return engine.nearest(
-                some, using=using, limit=n, filter=chosen, exact=exact, with_payload=offset == 0
-            )
+    def _way(
+        self, using: str, filter: Filter | None, with_payload: bool, *, why: str = "", ef: int = 0
+    ) -> Way:
+        chosen = self._open.translate(filter, self._kinds)
+        return Way(using, why or using, chosen, None, ef or self._spec.hnsw_ef, with_payload)
 
-        wanted = offset + limit
-        pages: list[list[Hit]] = []
-        for vector, first in zip(vectors, ask(vectors, wanted + 1), strict=True):
-            again: Callable[[int], list[Hit]] = lambda n, v=vector: ask([v], n)[0]  # type: ignore[misc] # noqa: E731
-            best = ranking.page(first, again, asked=wanted + 1, wanted=wanted)[offset:]
-            pages.append(self._with_payloads(best) if offset else [_shown_hit(h, using) for h in best])
-        return [[replace(hit, why={using: hit.score}) for hit in best] for best in pages]
+    def _save(self, spec: CollectionSpec) -> None:
+        self._open.save_spec(spec)
+        self._spec, self._kinds = spec, all_fields(spec)
 
-    def _with_payloads(self, hits: list[Hit]) -> list[Hit]:
-        # A deep page asks for ids only and then for its own payloads: the skipped hits' are not moved.
-        payloads = {point.id: point.payload for point in self.retrieve([hit.id for hit in hits])}
-        return [replace(hit, payload=payloads[hit.id]) for hit in hits if hit.id in payloads]
+    def _make_places(self, kinds: Mapping[str, FieldKind]) -> None:
+        """Text that was stored before its field was declared becomes places."""
+        for point in (point for batch in self.scroll() for point in batch) if kinds else ():
+            told = {name: point.payload[name] for name in kinds if name in point.payload}
+            if told:
+                self._open.merge_payload([point.id], storable(told, kinds))
 
 
 def _shown(point: Point) -> Point:
     return Point(point.id, point.vectors, shown(point.payload))
-
-
-def _shown_hit(hit: Hit, using: str) -> Hit:
-    return Hit(hit.id, hit.score, shown(hit.payload), {using: hit.score})
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,24 @@ from typing import Any, Protocol
 
 from clipsearch.errors import QueryError, UnknownField
 from clipsearch.store.payload import json_path, stored_text
-from clipsearch.types import And, FieldKind, Filter, Match, Not, Or, Range, Scalar
+from clipsearch.store.places import is_place
+from clipsearch.store.points import checked_id
+from clipsearch.store.spec import TEXT
+from clipsearch.types import (
+    And,
+    FieldKind,
+    Filter,
+    Ids,
+    Match,
+    Near,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Range,
+    Scalar,
+    Within,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,11 @@ class Dialect(Protocol):
     def equals(self, path: str, values: list[str] | list[int] | list[bool]) -> Any: ...
     def words(self, path: str, text: str) -> Any: ...
     def contains(self, path: str, text: str) -> Any: ...
+    def begins(self, path: str, text: str) -> Any: ...
+    def phrase(self, path: str, text: str) -> Any: ...
+    def near(self, path: str, place: Near) -> Any: ...
+    def within(self, path: str, box: Within) -> Any: ...
+    def ids(self, ids: list[str]) -> Any: ...
     def numbers(self, path: str, bounds: Bounds) -> Any: ...
     def dates(self, path: str, bounds: Bounds) -> Any: ...
 
@@ -58,6 +80,17 @@ def translate(filter: Filter, kinds: Mapping[str, FieldKind], dialect: Dialect) 
             return dialect.all_of([_match(filter, _kind(filter.field, kinds), dialect)])
         case Range():
             return dialect.all_of([_range(filter, _kind(filter.field, kinds), dialect)])
+        case Prefix():
+            return dialect.all_of([_prefix(filter, _kind(filter.field, kinds), dialect)])
+        case Phrase(tokens):
+            text = stored_text(" ".join(tokens))
+            return dialect.all_of([dialect.phrase(json_path(TEXT), text)]) if tokens else dialect.nothing()
+        case Near():
+            return dialect.all_of([_near(filter, _kind(filter.field, kinds), dialect)])
+        case Within():
+            return dialect.all_of([_within(filter, _kind(filter.field, kinds), dialect)])
+        case Ids(ids):
+            return dialect.all_of([dialect.ids([checked_id(i) for i in ids])])
 
 
 def unknown_field(name: str, known: Iterable[str]) -> UnknownField:
@@ -96,6 +129,11 @@ def _match(condition: Match, kind: FieldKind, dialect: Dialect) -> Any:
     if kind == "float":
         numbers = [_number(v, condition.field) for v in values]
         return _any([dialect.numbers(path, Bounds(gte=n, lte=n)) for n in numbers], dialect)
+    if kind == "geo":
+        raise QueryError(
+            f"field {condition.field!r} holds places, which are not compared with a value; "
+            "ask for what is near a place or in a box"
+        )
     days = [Range(condition.field, gte=_text(v), lte=_text(v)) for v in values]
     return _any([dialect.dates(path, _moments(day)) for day in days], dialect)
 
@@ -112,6 +150,45 @@ def _range(condition: Range, kind: FieldKind, dialect: Dialect) -> Any:
         f"field {condition.field!r} holds {kind} values, which have no range; "
         "ranges are for numbers and dates"
     )
+
+
+def _prefix(condition: Prefix, kind: FieldKind, dialect: Dialect) -> Any:
+    if kind != "keyword":
+        raise QueryError(
+            f"field {condition.field!r} holds {kind} values, which have no beginning; keyword fields have"
+        )
+    return dialect.begins(json_path(condition.field), stored_text(condition.value))
+
+
+def _near(condition: Near, kind: FieldKind, dialect: Dialect) -> Any:
+    _check_places(condition.field, kind, [(condition.latitude, condition.longitude)])
+    if not 0 <= condition.radius_m < math.inf:
+        raise QueryError(
+            f"a radius of {condition.radius_m:g} m around a place is none; give metres, 0 or more"
+        )
+    return dialect.near(json_path(condition.field), condition)
+
+
+def _within(condition: Within, kind: FieldKind, dialect: Dialect) -> Any:
+    corners = [(condition.south, condition.west), (condition.north, condition.east)]
+    _check_places(condition.field, kind, corners)
+    if condition.south > condition.north:
+        raise QueryError(
+            f"the box from latitude {condition.south:g} to {condition.north:g} is upside down; "
+            "its south comes first"
+        )
+    return dialect.within(json_path(condition.field), condition)
+
+
+def _check_places(field: str, kind: FieldKind, places: list[tuple[float, float]]) -> None:
+    if kind != "geo":
+        raise QueryError(f"field {field!r} holds {kind} values and no places")
+    for latitude, longitude in places:
+        if not is_place(latitude, longitude):
+            raise QueryError(
+                f"{latitude:g},{longitude:g} is no place on earth; "
+                "latitudes go from -90 to 90, longitudes from -180 to 180"
+            )
 
 
 def _words(path: str, text: str, dialect: Dialect) -> Any:

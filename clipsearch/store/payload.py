@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from clipsearch.errors import StoreError
+from clipsearch.store.places import shown_place, stored_place
 from clipsearch.types import FieldKind, Payload, PayloadValue, Scalar
 
 _INT64 = 2**63
+_WORDS = "_text"
 # File names may hold bytes that are no UTF-8; Python carries them as lone surrogates, which no engine
 # stores. They travel as private-use characters (plane 16) and come back as they were.
 _SURROGATES = range(0xD800, 0xE000)
@@ -68,14 +70,15 @@ def json_path(name: str) -> str:
 def storable(payload: Payload, kinds: Mapping[str, FieldKind]) -> dict[str, Any]:
     """The payload as JSON values under stored names; None, NaN and infinities are left out.
 
-    Raises StoreError for whole numbers beyond 64 bits and for values that are no scalar or list.
+    Raises StoreError for whole numbers beyond 64 bits, for values that are no scalar or list, and for
+    what is no place in a geo field.
     """
     result: dict[str, Any] = {}
     for name, value in payload.items():
-        if type(value) is str:  # nearly always, and of any kind
+        kind = kinds.get(name)
+        if type(value) is str and kind != "geo":  # nearly always
             result[stored_name(name)] = value if value.isascii() else stored_text(value)
             continue
-        kind = kinds.get(name)
         if (type(value) is int and kind == "integer" and -_INT64 <= value < _INT64) or (
             type(value) is float and kind == "float" and math.isfinite(value)
         ):
@@ -91,8 +94,8 @@ def storable(payload: Payload, kinds: Mapping[str, FieldKind]) -> dict[str, Any]
 
 
 def shown(stored: Mapping[str, Any] | None) -> dict[str, PayloadValue]:
-    """The payload as the user gave it."""
-    return {shown_name(key): _shown_value(value) for key, value in (stored or {}).items()}
+    """The payload as the user gave it, without the words that the store made of it."""
+    return {shown_name(key): _shown_value(value) for key, value in (stored or {}).items() if key != _WORDS}
 
 
 def gone(payload: Payload) -> list[str]:
@@ -104,21 +107,23 @@ def _shown_value(value: Any) -> Any:
     if isinstance(value, str):
         return _shown_text(value)
     if isinstance(value, list):
-        return [_shown_text(v) if isinstance(v, str) else v for v in value]
-    return value
+        return [_shown_value(v) for v in value]
+    return shown_place(value) if isinstance(value, dict) else value
 
 
 def _is_nothing(value: object) -> bool:
     return value is None or (isinstance(value, (float, np.floating)) and not math.isfinite(value))
 
 
-def _scalar(value: Any, kind: FieldKind | None, name: str) -> Scalar | None:
+def _scalar(value: Any, kind: FieldKind | None, name: str) -> Scalar | dict[str, float] | None:
     if isinstance(value, str):
-        return stored_text(value)
+        return stored_place(value, name) if kind == "geo" else stored_text(value)
     if isinstance(value, np.generic):
         value = value.item()
     if _is_nothing(value) or value != value:  # NaT is not equal to itself either
         return None
+    if kind == "geo":
+        return stored_place(value, name)
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if not isinstance(value, (bool, int, float, str)):

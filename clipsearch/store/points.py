@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 def checked_points(
     points: Sequence[Point], spec: CollectionSpec, kinds: Mapping[str, FieldKind], name: str
 ) -> list[Point]:
-    """The points as engines take them: float32 rows, canonical sparse vectors, storable payloads.
+    """The points as engines take them, but for their words: float32 rows, storable payloads.
 
     Raises StoreError for a vector that is missing, misshapen, zero or not finite, and for a bad id or value.
     """
@@ -32,7 +32,7 @@ def checked_points(
     for start in range(0, len(rows), _LENGTHS):
         _check_lengths(rows[start : start + _LENGTHS], points[start : start + _LENGTHS])
     return [
-        Point(checked_id(point.id), _vectors(point, row), storable(point.payload, kinds))
+        Point(checked_id(point.id), {IMAGE: row}, storable(point.payload, kinds))
         for point, row in zip(points, rows, strict=True)
     ]
 
@@ -50,7 +50,7 @@ def _dense(point: Point, spec: CollectionSpec, name: str) -> NDArray[np.float32]
     if IMAGE not in point.vectors or not _VECTORS.issuperset(point.vectors):
         raise StoreError(
             f"point {point.id} has the vectors {sorted(point.vectors)}; {IMAGE!r} is needed, "
-            f"{LEXICAL!r} may be given"
+            f"{LEXICAL!r} may be there, and is made anew"
         )
     dense = np.ascontiguousarray(point.vectors[IMAGE], dtype=np.float32)
     dim = spec.fingerprint.dim
@@ -60,13 +60,6 @@ def _dense(point: Point, spec: CollectionSpec, name: str) -> NDArray[np.float32]
             f"encode with {spec.fingerprint.model}, or index into a new collection"
         )
     return dense
-
-
-def _vectors(point: Point, dense: NDArray[np.float32]) -> dict[str, NDArray[np.float32] | SparseVector]:
-    lexical = point.vectors.get(LEXICAL)
-    if isinstance(lexical, SparseVector) and len(lexical.indices):
-        return {IMAGE: dense, LEXICAL: canonical_sparse(lexical, f"point {point.id}")}
-    return {IMAGE: dense}
 
 
 def check_dense(vector: NDArray[np.float32], where: str) -> None:

@@ -7,8 +7,9 @@ rules (checks, order, paging, kinds) on top of it once, so both engines behave a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +68,12 @@ class Store(Protocol):
         filter: Filter | None = None,
         exact: bool | None = None,
         with_payload: bool = True,
+        ef: int | None = None,
     ) -> list[list[Hit]]:
-        """search for every row of vectors (Q, D)."""
+        """search for every row of vectors (Q, D).
+
+        ef: candidates that a search by graph keeps (more: surer and slower); None: the collection's own.
+        """
 
     def search_sparse(
         self,
@@ -118,8 +123,14 @@ class Store(Protocol):
     def set_payload(self, ids: Iterable[str], payload: Payload) -> None:
         """Merge payload into the points; a value of None removes the field. Missing ids are passed over."""
 
+    def mark_words(self) -> None:
+        """Note that every point has the words that this version makes: all were written by it."""
+
     def add_fields(self, fields: Mapping[str, FieldKind]) -> None:
         """Declare further payload fields and index them, also for points already there."""
+
+    def set_hnsw_ef(self, n: int) -> None:
+        """Keep n candidates in every search by graph from now on; 0: the engine's own number."""
 
     def info(self) -> CollectionInfo: ...
     def optimize(self) -> None:
@@ -133,6 +144,19 @@ class Store(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """A question by examples, unit vectors (D,): Qdrant's recommendation by best score, or with a target
+    its discovery, for which likes[i] and unlikes[i] are a pair."""
+
+    likes: Sequence[NDArray[np.float32]]
+    unlikes: Sequence[NDArray[np.float32]]
+    target: NDArray[np.float32] | None = None
+
+
+Question: TypeAlias = NDArray[np.float32] | SparseVector | Examples
 
 
 class Engine(Protocol):
@@ -151,14 +175,17 @@ class Engine(Protocol):
     def fetch(self, ids: Sequence[str], *, with_vectors: bool, with_payload: bool) -> list[Point]: ...
     def nearest(
         self,
-        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        questions: Sequence[Question],
         *,
         using: str,
         limit: int,
         filter: Any,
         exact: bool | None,
+        ef: int,
         with_payload: bool,
-    ) -> list[list[Hit]]: ...
+    ) -> list[list[Hit]]:
+        """For each question its hits by falling score. ef: 0 is the engine's own number."""
+
     def page(
         self, after: Any, *, limit: int, filter: Any, with_vectors: bool, with_payload: bool
     ) -> tuple[list[Point], Any]:
@@ -169,6 +196,9 @@ class Engine(Protocol):
     def merge_payload(self, ids: Sequence[str], payload: Mapping[str, Any]) -> None: ...
     def drop_payload(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
     def index_fields(self, fields: Mapping[str, FieldKind]) -> None: ...
+    def unindexed(self, fields: Mapping[str, FieldKind]) -> dict[str, FieldKind]:
+        """Those of the fields that have no index, or one that an earlier version made and is not enough."""
+
     def save_spec(self, spec: CollectionSpec) -> None: ...
     def n_indexed(self) -> int: ...
     def optimize(self) -> None: ...

@@ -16,6 +16,7 @@ from clipsearch.types import CollectionSpec, FieldKind, Fingerprint
 FORMAT = 1
 IMAGE = "image"  # the dense vector's name
 LEXICAL = "lexical"  # the sparse vector's name
+TEXT = "_text"  # the field with the record's words, the one that phrases are looked for in
 
 RESERVED: Mapping[str, FieldKind] = {
     "_key": "keyword",
@@ -25,7 +26,7 @@ RESERVED: Mapping[str, FieldKind] = {
     "_group": "keyword",
     "_width": "integer",
     "_height": "integer",
-    "_text": "text",  # the record's words as tokens (clipsearch.lexical), a space between them
+    TEXT: "text",  # the record's words as tokens (clipsearch.lexical), a space between them
 }
 """Payload fields that are ours; every other field is one of the user's columns."""
 
@@ -52,6 +53,8 @@ def to_json(spec: CollectionSpec) -> dict[str, Any]:
         "title": spec.title,
         "fingerprint": asdict(spec.fingerprint),
         "fields": dict(spec.fields),
+        "hnsw_ef": spec.hnsw_ef,
+        "lexical": spec.lexical,
     }
 
 
@@ -70,7 +73,9 @@ def from_json(data: Any, *, where: str) -> CollectionSpec:
     try:
         known = {f.name for f in fields(Fingerprint)}
         made = {k: v for k, v in dict(data["fingerprint"]).items() if k in known}
-        spec = CollectionSpec(Fingerprint(**made), dict(data["fields"]), str(data.get("title", "")))
+        title, ef = str(data.get("title", "")), int(data.get("hnsw_ef", 0))
+        words = int(data.get("lexical", 0))
+        spec = CollectionSpec(Fingerprint(**made), dict(data["fields"]), title, ef, words)
         if not isinstance(spec.fingerprint.dim, int) or spec.fingerprint.dim < 1:
             raise ValueError(f"dim is {spec.fingerprint.dim!r}")
         check_fields(spec.fields)

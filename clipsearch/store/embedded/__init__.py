@@ -1,6 +1,7 @@
 """Embedded collections: a folder each, Qdrant Edge inside, one owner process.
 
-Owns making, opening, listing and deleting them; the lock is taken before the engine touches a folder.
+Owns making, opening, listing and deleting them; the lock is taken before the engine touches a folder. A
+collection that its owner serves is opened by way of that process.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clipsearch.errors import CollectionNotFound, StoreError
+from clipsearch.errors import CollectionLocked, CollectionNotFound, StoreError
 from clipsearch.settings import Settings, check_collection_name
 from clipsearch.store.collection import Collection
 from clipsearch.store.embedded import edge
@@ -21,22 +23,25 @@ from clipsearch.store.embedded.engine import MIN_FREE, EdgeEngine
 from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import WAIT_S, CollectionLock
 from clipsearch.store.payload import json_path
+from clipsearch.store.protocol import Store
+from clipsearch.store.served import Connection, ServedStore, find
 from clipsearch.store.spec import all_fields, check_fields
+from clipsearch.store.wording import of_this_version
 from clipsearch.types import CollectionSpec
+
+_LOOK_EVERY_S = 0.2  # for a process that has the lock and begins to serve
 
 
 def create(name: str, spec: CollectionSpec, settings: Settings) -> Collection:
     """Make a collection and open it. What a killed create left in the folder is removed first."""
     check_fields(spec.fields)
+    spec = of_this_version(spec)
     folder = _folder(name, settings)
+    _check_new(folder)
     lock = _lock_new(folder)
     made = False
     try:
-        if folder.exists():
-            raise StoreError(
-                f"collection {name!r} already exists in {folder.path}; "
-                "open it, delete it, or choose another name"
-            )
+        _check_new(folder)
         with edge.translated(name, "making"):
             folder.wipe()
             engine = _make(folder, lock, spec)
@@ -47,8 +52,8 @@ def create(name: str, spec: CollectionSpec, settings: Settings) -> Collection:
             _undo(folder, lock)
 
 
-def open_store(name: str, settings: Settings, *, wait_s: float = WAIT_S) -> Collection:
-    """Open a collection; this process owns it until it is closed.
+def open_store(name: str, settings: Settings, *, wait_s: float = WAIT_S) -> Store:
+    """Open a collection; this process owns it until it is closed, unless another one serves it.
 
     Raises CollectionNotFound, CollectionLocked after wait_s, or StoreError for damaged files.
     """
@@ -56,9 +61,34 @@ def open_store(name: str, settings: Settings, *, wait_s: float = WAIT_S) -> Coll
     if not folder.exists():
         raise _not_found(name, settings)
     try:
-        lock = CollectionLock(folder.path, wait_s=wait_s)
+        owner = _own(folder, wait_s)
     except FileNotFoundError as exc:
         raise _not_found(name, settings) from exc
+    return ServedStore(owner) if isinstance(owner, Connection) else _open(folder, owner, settings)
+
+
+def serving(name: str, settings: Settings) -> Connection | None:
+    """The process that serves the collection; None if there is none."""
+    return find(_folder(name, settings).path)
+
+
+def _own(folder: Folder, wait_s: float) -> CollectionLock | Connection:
+    """The lock, or the way to the process that has it and serves the collection, if it does so in time."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        connection = find(folder.path)
+        if connection is not None:
+            return connection
+        left = deadline - time.monotonic()
+        try:
+            return CollectionLock(folder.path, wait_s=max(0.0, min(left, _LOOK_EVERY_S)))
+        except CollectionLocked:
+            if left <= 0:
+                raise
+
+
+def _open(folder: Folder, lock: CollectionLock, settings: Settings) -> Collection:
+    name = folder.name
     opened = False
     try:
         if not folder.exists():  # deleted while we waited
@@ -104,6 +134,14 @@ def delete_collection(name: str, settings: Settings) -> None:
     folder = _folder(name, settings)
     if not folder.exists():
         raise _not_found(name, settings)
+    connection = find(folder.path)
+    if connection is not None:
+        connection.close()
+        raise CollectionLocked(
+            f"collection {name!r} is served by another process (pid {connection.pid}) and may be in use; "
+            f"stop that first (Ctrl-C, or kill {connection.pid}), then delete the collection",
+            holder=f"pid {connection.pid}",
+        )
     try:
         lock = CollectionLock(folder.path)
     except FileNotFoundError:
@@ -124,6 +162,14 @@ def _not_found(name: str, settings: Settings) -> CollectionNotFound:
     there = list_collections(settings)
     listed = f"there are: {', '.join(there)}" if there else "there is none yet: index some pictures first"
     return CollectionNotFound(f"no collection {name!r} in {_parent(settings)}; {listed}")
+
+
+def _check_new(folder: Folder) -> None:
+    if folder.exists():
+        raise StoreError(
+            f"collection {folder.name!r} already exists in {folder.path}; "
+            "open it, delete it, or choose another name"
+        )
 
 
 def _lock_new(folder: Folder) -> CollectionLock:
@@ -155,7 +201,7 @@ def _empty_shard(path: Path, spec: CollectionSpec) -> None:
 
     shard: Any = qdrant_edge.EdgeShard.create(str(path), edge.config(spec.fingerprint.dim))
     for name, kind in all_fields(spec).items():  # before any data: a filter at 100k points 311 -> 0.7 ms
-        index = edge.field_index(kind)
+        index = edge.field_index(name, kind)
         shard.update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
     shard.close()
 

@@ -1,6 +1,7 @@
-"""Qdrant Edge's own objects: configuration, filters, points, and its errors made ours.
+"""Qdrant Edge's own objects: configuration, indexes, points, questions, and its errors made ours.
 
-With `clipsearch.store.build` the only places that name qdrant_edge. Knows no collection folder.
+With its neighbours here and `clipsearch.store.build` the only places that name qdrant_edge. Knows no
+collection folder; filters are the dialect's.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.errors import ClipSearchError, StoreError
-from clipsearch.store.filters import Bounds
-from clipsearch.store.spec import IMAGE, LEXICAL
+from clipsearch.store.payload import stored_name
+from clipsearch.store.protocol import Examples, Question
+from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
 from clipsearch.types import FieldKind, Point, SparseVector
 
 
@@ -54,29 +56,59 @@ def config(dim: int, *, graph: bool = False) -> Any:
     )
 
 
-def field_index(kind: FieldKind) -> Any:
-    """The payload index for a field of this kind."""
+def field_index(name: str, kind: FieldKind) -> Any:
+    """The payload index for this field."""
     import qdrant_edge as edge
 
+    if name == TEXT:  # tokens of ours, written as they are to be found
+        return edge.TextIndexParams(
+            tokenizer=edge.TokenizerType.Whitespace, lowercase=False, phrase_matching=True
+        )
     if kind == "text":
         return edge.TextIndexParams(tokenizer=edge.TokenizerType.Multilingual, lowercase=True)
+    if kind == "keyword":
+        return edge.KeywordIndexParams(prefix=True)
     # qdrant-edge-py 0.9.0 sends MatchValue(True) as the number 1, which no boolean equals: true/false are
     # stored and matched as 1/0 here and come back as booleans.
-    names = {"keyword": "Keyword", "integer": "Integer", "float": "Float", "bool": "Integer"}
+    names = {"integer": "Integer", "float": "Float", "bool": "Integer", "geo": "Geo"}
     return getattr(edge.PayloadSchemaType, names.get(kind, "Datetime"))
+
+
+def well_indexed(shard: Any, name: str, kind: FieldKind) -> bool:
+    """Whether the field has the index that field_index describes, and not an earlier version's."""
+    found = {key.strip('"'): index for key, index in shard.info().payload_schema.items()}
+    index = found.get(stored_name(name))
+    if name == TEXT:
+        return index is not None and bool(getattr(index.params, "phrase_matching", False))
+    if kind == "keyword":
+        return index is not None and bool(getattr(index.params, "prefix", False))
+    return index is not None
 
 
 def vector_in(vectors: Mapping[str, NDArray[np.float32] | SparseVector]) -> dict[str, Any]:
     """Named vectors as the engine takes them."""
     # The row's buffer: 9 us for 512 numbers, where a list takes 27 and the NumPy row itself 400.
     return {
-        name: query_in(vector) if isinstance(vector, SparseVector) else vector.data
+        name: _vector(vector) if isinstance(vector, SparseVector) else vector.data
         for name, vector in vectors.items()
     }
 
 
-def query_in(vector: NDArray[np.float32] | SparseVector) -> Any:
-    """One vector as the engine takes it."""
+def query_in(question: Question, using: str) -> Any:
+    """What is asked, as the engine takes it."""
+    import qdrant_edge as edge
+
+    if not isinstance(question, Examples):
+        return edge.Query.Nearest(_vector(question), using=using)
+    likes = [vector.tolist() for vector in question.likes]
+    unlikes = [vector.tolist() for vector in question.unlikes]
+    if question.target is None:
+        return edge.Query.RecommendBestScore(edge.RecommendQuery(likes, unlikes), using=using)
+    pairs = [edge.ContextPair(like, unlike) for like, unlike in zip(likes, unlikes, strict=True)]
+    return edge.Query.Discover(edge.DiscoverQuery(question.target.tolist(), pairs), using=using)
+
+
+def _vector(vector: NDArray[np.float32] | SparseVector) -> Any:
     import qdrant_edge as edge
 
     if isinstance(vector, SparseVector):
@@ -93,52 +125,6 @@ def point_out(record: Any) -> Point:
         else:
             vectors[name] = np.asarray(vector, dtype=np.float32)
     return Point(str(record.id), vectors, record.payload or {})
-
-
-class EdgeDialect:
-    """Filters in Qdrant Edge's objects."""
-
-    def all_of(self, conditions: list[Any]) -> Any:
-        """Every condition."""
-        return _edge().Filter(must=conditions)
-
-    def any_of(self, conditions: list[Any]) -> Any:
-        """At least one condition."""
-        return _edge().Filter(should=conditions)
-
-    def none_of(self, conditions: list[Any]) -> Any:
-        """None of the conditions."""
-        return _edge().Filter(must_not=conditions)
-
-    def nothing(self) -> Any:
-        """No point."""
-        return _edge().Filter(must=[_edge().HasIdCondition(set())])
-
-    def equals(self, path: str, values: list[str] | list[int] | list[bool]) -> Any:
-        """One of the values."""
-        plain = [int(v) if isinstance(v, bool) else v for v in values]
-        edge = _edge()
-        match = edge.MatchValue(plain[0]) if len(plain) == 1 else edge.MatchAny(plain)
-        return edge.FieldCondition(path, match=match)
-
-    def words(self, path: str, text: str) -> Any:
-        """All of the words."""
-        return _edge().FieldCondition(path, match=_edge().MatchText(text))
-
-    def contains(self, path: str, text: str) -> Any:
-        """The text, anywhere."""
-        return _edge().FieldCondition(path, match=_edge().MatchSubstring(text))
-
-    def numbers(self, path: str, bounds: Bounds) -> Any:
-        """A number between bounds."""
-        span = _edge().RangeFloat(gt=bounds.gt, gte=bounds.gte, lt=bounds.lt, lte=bounds.lte)
-        return _edge().FieldCondition(path, range=span)
-
-    def dates(self, path: str, bounds: Bounds) -> Any:
-        """A moment between bounds."""
-        sides = {side: getattr(bounds, side) for side in ("gt", "gte", "lt", "lte")}
-        span = _edge().RangeDateTime(**{k: v.isoformat() for k, v in sides.items() if v is not None})
-        return _edge().FieldCondition(path, range=span)
 
 
 @contextlib.contextmanager
@@ -197,9 +183,3 @@ def without_panic_trace() -> Iterator[None]:
             text = b"" if failed else caught.read()
             if text:
                 os.write(2, text)
-
-
-def _edge() -> Any:
-    import qdrant_edge
-
-    return qdrant_edge

@@ -11,17 +11,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from clipsearch.errors import StoreError
 from clipsearch.store import filters
 from clipsearch.store.embedded import edge, graph
+from clipsearch.store.embedded.dialect import EdgeDialect
 from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import CollectionLock
 from clipsearch.store.payload import json_path, stored_name
+from clipsearch.store.protocol import Question
 from clipsearch.store.ranking import SCORE_DIGITS
-from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
+from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar
 
 GRAPH_ABOVE = 200_000  # points; below, the exact scan is as fast and misses nothing
 _STALE = 0.1  # rebuild the graph when more than this share of the points is outside of it
@@ -47,7 +46,7 @@ class EdgeEngine:
 
     def translate(self, filter: Filter | None, kinds: Mapping[str, FieldKind]) -> Any:
         """The filter in the engine's objects."""
-        return None if filter is None else filters.translate(filter, kinds, edge.EdgeDialect())
+        return None if filter is None else filters.translate(filter, kinds, EdgeDialect())
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -87,16 +86,24 @@ class EdgeEngine:
         import qdrant_edge
 
         for name, kind in fields.items():
-            index = edge.field_index(kind)
+            index = edge.field_index(name, kind)
             self._update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
         new = _bool_keys(fields)
         self._bools |= new
         for key in new:
             self._recode_bools(key)
 
+    def unindexed(self, fields: Mapping[str, FieldKind]) -> dict[str, FieldKind]:
+        """Those of the fields without an index, or with an earlier version's."""
+        with edge.translated(self.name, "reading"):
+            return {n: kind for n, kind in fields.items() if not edge.well_indexed(self._shard, n, kind)}
+
     def save_spec(self, spec: CollectionSpec) -> None:
         """Keep the spec beside the shard."""
         with edge.translated(self.name, "writing to"):
+            if spec.lexical != self._spec.lexical and self.n_indexed():
+                # Every point was written anew, and so out of the graph: the next optimize() builds another.
+                self._folder.switch(self._folder.current()[0])
             self._folder.write_spec(spec, engine=edge.engine_version())
         self._spec = spec
 
@@ -110,27 +117,28 @@ class EdgeEngine:
 
     def nearest(
         self,
-        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        questions: Sequence[Question],
         *,
         using: str,
         limit: int,
         filter: Any,
         exact: bool | None,
+        ef: int,
         with_payload: bool,
     ) -> list[list[Hit]]:
-        """For each vector its hits by falling score."""
+        """For each question its hits by falling score."""
         import qdrant_edge
 
         with edge.translated(self.name, "searching"):
             requests = [
                 qdrant_edge.QueryRequest(
                     limit=limit,
-                    query=qdrant_edge.Query.Nearest(edge.query_in(vector), using=using),
+                    query=edge.query_in(question, using),
                     filter=filter,
-                    params=qdrant_edge.SearchParams(exact=True) if exact else None,
+                    params=qdrant_edge.SearchParams(hnsw_ef=ef or None, exact=bool(exact)),
                     with_payload=with_payload,
                 )
-                for vector in vectors
+                for question in questions
             ]
             if len(requests) == 1:
                 found = [self._shard.query(requests[0])]

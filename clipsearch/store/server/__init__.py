@@ -17,6 +17,7 @@ from clipsearch.store.collection import Collection
 from clipsearch.store.server.connection import Connection, connect
 from clipsearch.store.server.engine import METADATA, ServerEngine
 from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields, from_json, to_json
+from clipsearch.store.wording import of_this_version
 from clipsearch.types import CollectionSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def create(
 ) -> Collection:
     """Make a collection and open it. `client` stands in for the one that settings.url would give."""
     check_fields(spec.fields)
+    spec = of_this_version(spec)
     connection = _connection(settings, client)
     with _closing_on_error(connection):
         if connection.call(connection.client.collection_exists, name):

@@ -6,21 +6,19 @@ Owns the requests; retries and errors are the connection's. Writes wait until th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.store import filters
-from clipsearch.store.filters import Bounds
-from clipsearch.store.payload import json_path
+from clipsearch.store.payload import json_path, stored_name
+from clipsearch.store.protocol import Examples, Question
 from clipsearch.store.ranking import SCORE_DIGITS
 from clipsearch.store.server.connection import Connection
-from clipsearch.store.spec import IMAGE, LEXICAL, to_json
+from clipsearch.store.server.dialect import ServerDialect
+from clipsearch.store.spec import IMAGE, LEXICAL, TEXT, to_json
 from clipsearch.types import CollectionSpec, FieldKind, Filter, Hit, Point, Scalar, SparseVector
-
-if TYPE_CHECKING:
-    from qdrant_client import models
 
 METADATA = "clipsearch"  # our key in the collection's metadata
 
@@ -71,9 +69,19 @@ class ServerEngine:
     def index_fields(self, fields: Mapping[str, FieldKind]) -> None:
         """Index fields; those that are indexed already stay as they are."""
         for name, kind in fields.items():
-            index = _field_index(kind)
+            index = _field_index(name, kind)
             path = json_path(name)
             self._call(self._client.create_payload_index, field_name=path, field_schema=index, wait=True)
+
+    def unindexed(self, fields: Mapping[str, FieldKind]) -> dict[str, FieldKind]:
+        """Those of the fields without an index, or with an earlier version's."""
+        schema = self._call(self._client.get_collection).payload_schema
+        found = {key.strip('"'): index for key, index in schema.items()}
+        return {
+            name: kind
+            for name, kind in fields.items()
+            if not _well_indexed(found.get(stored_name(name)), name, kind)
+        }
 
     def save_spec(self, spec: CollectionSpec, *, ready: bool = True) -> None:
         """Keep the spec in the collection's metadata. ready: its indexes are all there."""
@@ -90,27 +98,28 @@ class ServerEngine:
 
     def nearest(
         self,
-        vectors: Sequence[NDArray[np.float32] | SparseVector],
+        questions: Sequence[Question],
         *,
         using: str,
         limit: int,
         filter: Any,
         exact: bool | None,
+        ef: int,
         with_payload: bool,
     ) -> list[list[Hit]]:
-        """For each vector its hits by falling score, in one request."""
+        """For each question its hits by falling score, in one request."""
         from qdrant_client import models
 
         requests = [
             models.QueryRequest(
-                query=_vector_in(vector),
+                query=_query_in(question),
                 using=using,
                 limit=limit,
                 filter=filter,
-                params=models.SearchParams(exact=True) if exact else None,
+                params=models.SearchParams(exact=bool(exact), hnsw_ef=ef or None) if exact or ef else None,
                 with_payload=with_payload,
             )
-            for vector in vectors
+            for question in questions
         ]
         answers = self._call(self._client.query_batch_points, requests=requests)
         return [[_hit_out(found) for found in one.points] for one in answers]
@@ -160,66 +169,49 @@ class ServerEngine:
         return self._connection.call(function, self.name, **kwargs)
 
 
-class ServerDialect:
-    """Filters in qdrant-client's models."""
-
-    def all_of(self, conditions: list[Any]) -> Any:
-        """Every condition."""
-        return _models().Filter(must=conditions)
-
-    def any_of(self, conditions: list[Any]) -> Any:
-        """At least one condition."""
-        return _models().Filter(should=conditions)
-
-    def none_of(self, conditions: list[Any]) -> Any:
-        """None of the conditions."""
-        return _models().Filter(must_not=conditions)
-
-    def nothing(self) -> Any:
-        """No point."""
-        return _models().Filter(must=[_models().HasIdCondition(has_id=[])])
-
-    def equals(self, path: str, values: list[str] | list[int] | list[bool]) -> Any:
-        """One of the values."""
-        m = _models()
-        if len(values) > 1 and not isinstance(values[0], bool):
-            return m.FieldCondition(key=path, match=m.MatchAny(any=values))
-        each = [m.FieldCondition(key=path, match=m.MatchValue(value=value)) for value in values]
-        return each[0] if len(each) == 1 else m.Filter(should=each)  # a list of booleans has no "any"
-
-    def words(self, path: str, text: str) -> Any:
-        """All of the words."""
-        return _models().FieldCondition(key=path, match=_models().MatchText(text=text))
-
-    def contains(self, path: str, text: str) -> Any:
-        """The text, anywhere."""
-        return _models().FieldCondition(key=path, match=_models().MatchSubstring(substring=text))
-
-    def numbers(self, path: str, bounds: Bounds) -> Any:
-        """A number between bounds."""
-        span = _models().Range(gt=bounds.gt, gte=bounds.gte, lt=bounds.lt, lte=bounds.lte)
-        return _models().FieldCondition(key=path, range=span)
-
-    def dates(self, path: str, bounds: Bounds) -> Any:
-        """A moment between bounds."""
-        span = _models().DatetimeRange(gt=bounds.gt, gte=bounds.gte, lt=bounds.lt, lte=bounds.lte)
-        return _models().FieldCondition(key=path, range=span)
-
-
-def _models() -> Any:
+def _field_index(name: str, kind: FieldKind) -> Any:
     from qdrant_client import models
 
-    return models
-
-
-def _field_index(kind: FieldKind) -> models.PayloadSchemaType | models.TextIndexParams:
-    from qdrant_client import models
-
+    if name == TEXT:  # tokens of ours, written as they are to be found
+        return models.TextIndexParams(
+            type=models.TextIndexType.TEXT,
+            tokenizer=models.TokenizerType.WHITESPACE,
+            lowercase=False,
+            phrase_matching=True,
+        )
     if kind == "text":
         return models.TextIndexParams(
             type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.MULTILINGUAL, lowercase=True
         )
+    if kind == "keyword":
+        return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, prefix=True)
     return models.PayloadSchemaType(kind)
+
+
+def _well_indexed(index: Any, name: str, kind: FieldKind) -> bool:
+    if name == TEXT:
+        return bool(getattr(getattr(index, "params", None), "phrase_matching", False))
+    if kind == "keyword":
+        return bool(getattr(getattr(index, "params", None), "prefix", False))
+    return index is not None
+
+
+def _query_in(question: Question) -> Any:
+    from qdrant_client import models
+
+    if not isinstance(question, Examples):
+        return _vector_in(question)
+    likes = [_vector_in(vector) for vector in question.likes]
+    unlikes = [_vector_in(vector) for vector in question.unlikes]
+    if question.target is None:
+        best = models.RecommendStrategy.BEST_SCORE
+        return models.RecommendQuery(
+            recommend=models.RecommendInput(positive=likes, negative=unlikes, strategy=best)
+        )
+    pairs = [models.ContextPair(positive=p, negative=n) for p, n in zip(likes, unlikes, strict=True)]
+    return models.DiscoverQuery(
+        discover=models.DiscoverInput(target=_vector_in(question.target), context=pairs)
+    )
 
 
 def _vector_in(vector: NDArray[np.float32] | SparseVector) -> Any:
