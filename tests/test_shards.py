@@ -23,7 +23,7 @@ from clipsearch import shards
 from clipsearch.errors import TableError
 from clipsearch.shards import DType, Header, Rows
 from clipsearch.store.spec import to_json
-from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Point, SparseVector
+from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Point
 
 DIM = 16
 FIELDS: dict[str, FieldKind] = {
@@ -40,16 +40,11 @@ SPEC = CollectionSpec(Fingerprint("starter", "", "0" * 64, "{}", "1" * 64, DIM),
 HEADER = Header(to_json(SPEC))
 
 
-def rows_of(payloads: list[dict[str, Any]], *, lexical: bool = False) -> Rows:
+def rows_of(payloads: list[dict[str, Any]]) -> Rows:
     vectors = np.random.default_rng(0).normal(size=(len(payloads), DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    words = SparseVector([3, 70_000, 2**32 - 1], [1.0, 0.5, 0.25])
     points = [
-        Point(
-            str(uuid.UUID(int=i)),
-            {"image": row, "lexical": words} if lexical and i % 2 else {"image": row},
-            payload,
-        )
+        Point(str(uuid.UUID(int=i)), {"image": row}, payload)
         for i, (row, payload) in enumerate(zip(vectors, payloads, strict=True))
     ]
     n = len(points)
@@ -70,7 +65,7 @@ def same(before: Rows, after: list[Rows], dtype: DType = "float32") -> None:
     for a, b in zip(before.points, points, strict=True):
         stored = np.asarray(a.vectors["image"]).astype(dtype)
         assert np.array_equal(np.asarray(b.vectors["image"]), stored.astype(np.float32))
-        assert a.vectors.get("lexical") == b.vectors.get("lexical")
+        assert set(b.vectors) == {"image"}
     for name in ("n_bytes", "mtimes_ns", "metadata_hashes"):
         assert [v for rows in after for v in getattr(rows, name)] == list(getattr(before, name))
 
@@ -109,7 +104,7 @@ PAYLOADS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_shard_gives_back_what_it_was_given(tmp_path: Path, dtype: DType) -> None:
-    before = rows_of(PAYLOADS * 5, lexical=True)
+    before = rows_of(PAYLOADS * 5)
     same(before, there_and_back(tmp_path, before, Header(to_json(SPEC), dtype)), dtype)
 
 

@@ -28,7 +28,7 @@ from clipsearch.errors import (
 from clipsearch.settings import Settings
 from clipsearch.shards import DType, Header, Rows
 from clipsearch.store.spec import to_json
-from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Point, SparseVector
+from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Point
 from indexer.ledger import LEDGER, Ledger
 from indexer.shards.export import ExportOptions, export
 from indexer.shards.load import LoadReport, load
@@ -51,9 +51,7 @@ def points(n: int, *, seed: int = 0) -> list[Point]:
     return [
         Point(
             str(uuid.UUID(int=i)),
-            {"image": vectors[i], "lexical": SparseVector([1, 5 + i], [1.0, 0.5])}
-            if i % 3
-            else {"image": vectors[i]},
+            {"image": vectors[i]},
             {
                 "_key": f"{i}.jpg",
                 "_path": f"/pictures/{i}.jpg",

@@ -11,7 +11,6 @@ import numpy as np
 
 from clipsearch.shards.columns import Header, Rows, to_table
 
-_VECTORS = ("embedding", "lexical_indices", "lexical_values")
 _CAPTIONS = ("caption", "text", "description", "title", "name")
 
 
@@ -25,7 +24,7 @@ def write_partition(folder: Path, name: str, rows: Rows, header: Header) -> None
     for row, point in zip(matrix, rows.points, strict=True):
         row[:] = point.vectors["image"]
     np.save(folder / "img_emb" / f"img_emb_{name}.npy", matrix, allow_pickle=False)
-    table = to_table(rows, header).drop_columns(list(_VECTORS)).replace_schema_metadata(None)
+    table = to_table(rows, header).drop_columns(["embedding"]).replace_schema_metadata(None)
     names = ["image_path" if name == "path" else name for name in table.column_names]
     if "caption" not in names:
         found = next((name for name in _CAPTIONS if name in names), None)

@@ -2,12 +2,13 @@
 
 What is ours has columns of fixed names; each declared field has a column of its kind; what fits none of
 them (undeclared fields, a number in a text field, names that are no UTF-8) is JSON in the column `rest`.
+A record's words are not in there: whoever stores the points makes them of the payloads.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal, TypeAlias
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.errors import TableError
-from clipsearch.types import Point, SparseVector
+from clipsearch.types import Point
 
 FORMAT = 1
 METADATA = b"clipsearch"  # our key in the schema's metadata
@@ -38,7 +39,7 @@ _OTHERS = (
     "mtime_ns",
     "metadata_hash",
     "embedding",
-    "lexical_indices",
+    "lexical_indices",  # of earlier versions; not read any more
     "lexical_values",
     "rest",
 )
@@ -131,7 +132,6 @@ def to_table(rows: Rows, header: Header) -> Any:
     columns["mtime_ns"] = pa.array(rows.mtimes_ns, pa.int64())
     columns["metadata_hash"] = pa.array(rows.metadata_hashes, pa.string())
     columns["embedding"] = _embeddings(rows.points, header)
-    columns |= _lexical(rows.points)
     for column, field in header.columns.items():
         columns[column] = _taken(left, field, header.spec["fields"][field])
     columns["rest"] = pa.array([_json(payload) for payload in left], pa.string())
@@ -147,11 +147,9 @@ def from_batch(batch: Any, header: Header) -> Rows:
     """The rows of a pyarrow.RecordBatch. KeyError or ValueError for columns that are not to_table's."""
     matrix = _matrix(batch.column("embedding"), header)  # (N, D)
     payloads = _payloads(batch, header)
-    sparse = _sparse(batch)
     ids = _required(batch, "id")
     points = [
-        Point(id, {"image": row} if words is None else {"image": row, "lexical": words}, payload)
-        for id, row, words, payload in zip(ids, matrix, sparse, payloads, strict=True)
+        Point(id, {"image": row}, payload) for id, row, payload in zip(ids, matrix, payloads, strict=True)
     ]
     ours = (_required(batch, name) for name in ("n_bytes", "mtime_ns", "metadata_hash"))
     return Rows(points, *ours)
@@ -209,18 +207,6 @@ def _arrow(dtype: DType) -> Any:
     return pa.float32() if dtype == "float32" else pa.float16()
 
 
-def _lexical(points: Sequence[Point]) -> dict[str, Any]:
-    import pyarrow as pa
-
-    found = [point.vectors.get("lexical") for point in points]
-    indices = [list(v.indices) if isinstance(v, SparseVector) else None for v in found]
-    values = [list(v.values) if isinstance(v, SparseVector) else None for v in found]
-    return {
-        "lexical_indices": pa.array(indices, pa.list_(pa.uint32())),
-        "lexical_values": pa.array(values, pa.list_(pa.float32())),
-    }
-
-
 # --- and back ----------------------------------------------------------------------------------------
 
 
@@ -257,15 +243,6 @@ def _payloads(batch: Any, header: Header) -> list[dict[str, Any]]:
         for payload, text in zip(payloads, rest.to_pylist(), strict=True):
             payload.update(json.loads(text) if text else {})
     return payloads
-
-
-def _sparse(batch: Any) -> Iterator[SparseVector | None]:
-    indices, values = (batch.column(name) for name in ("lexical_indices", "lexical_values"))
-    if indices.null_count == len(indices):
-        yield from (None for _ in range(len(indices)))
-        return
-    for where, weights in zip(indices.to_pylist(), values.to_pylist(), strict=True):
-        yield None if where is None or weights is None else SparseVector(where, weights)
 
 
 def _required(batch: Any, name: str) -> list[Any]:
