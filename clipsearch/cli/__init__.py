@@ -21,6 +21,7 @@ COMMANDS = {
     "load": ("indexer.shards.cli:load", "Fill a collection from Parquet shards."),
     "export": ("indexer.shards.cli:export", "Write a collection as Parquet shards, or for clip-retrieval."),
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
+    "dupes": ("clipsearch.cli.dupes:dupes", "Find duplicates in a collection; delete nothing."),
     "serve": ("clipsearch.cli.serve:serve", "Serve collections over HTTP."),
     "collection": ("clipsearch.cli.collection:collection", "List, describe and delete collections."),
     "models": ("clipsearch.cli.models:models", "List, fetch and verify models."),
