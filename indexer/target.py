@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from clipsearch.errors import CollectionLocked, StoreError
 from clipsearch.settings import Settings
 from clipsearch.store import Store, create, exists, open_store
+from clipsearch.store.served import ServedStore
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, ImageFile, Point
 from indexer.ledger import LEDGER, Ledger, Record
 
@@ -34,9 +35,11 @@ class Target:
         self.store: Store | None = None
         self.ledger: Ledger | None = None
         if settings.url is not None:
-            self._lock_server_run()
+            self._lock_run()
         if exists(self.name, settings):
             self.store = stack.enter_context(open_store(self.name, settings))
+        if isinstance(self.store, ServedStore):
+            self._lock_run()
 
     @property
     def made_by(self) -> Fingerprint | None:
@@ -65,8 +68,8 @@ class Target:
             raise StoreError(f"collection {self.name!r} is not made yet")
         return self.store
 
-    def _lock_server_run(self) -> None:
-        """Two runs into one server collection would share one ledger; the embedded store locks itself.
+    def _lock_run(self) -> None:
+        """Two runs into one collection would share one ledger; a store of one's own locks itself.
 
         The lock lies beside the folder, which goes when the collection is made anew.
         """

@@ -16,13 +16,14 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
 
-from clipsearch.errors import ClipSearchError, StoreError
+from clipsearch.errors import ClipSearchError, CollectionLocked, StoreError
 from clipsearch.store.protocol import Store
 from clipsearch.store.served import record as records
 from clipsearch.store.served import wire
 from clipsearch.store.served.codec import Block, Codec, Json, codec
 from clipsearch.store.served.methods import error_out, method
 from clipsearch.store.served.record import Record
+from clipsearch.store.served.store import ServedStore
 from clipsearch.store.served.wire import Channel
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -48,7 +49,9 @@ class Listener:
         handlers: what else may be asked for, see Connection.call; each is given the call's arguments and the
         collection's name as "collection". It is called from several threads at once.
         """
-        self._stores, self._handlers = dict(stores), dict(handlers)
+        self._stores: dict[str, Store] = {}
+        self._folders: dict[str, Path] = {}  # of those that are recorded
+        self._handlers = dict(handlers)
         self._free = threading.BoundedSemaphore(max_connections)
         self._key = secrets.token_bytes(32)
         self._open: dict[Channel, threading.Thread] = {}
@@ -57,6 +60,8 @@ class Listener:
         self._accepting: threading.Thread | None = None
         self._address: wire.Address = ""
         self._stopping = False
+        for name, store in stores.items():
+            self.add(name, store)
 
     def start(self) -> None:
         """Listen, and record it beside the collections. OSError where no socket can be had."""
@@ -69,24 +74,32 @@ class Listener:
             self._record(name)
 
     def add(self, name: str, store: Store) -> None:
-        """Serve one more collection."""
+        """Serve one more collection. CollectionLocked if it is open by way of another process."""
+        if isinstance(store, ServedStore):
+            pid = store.connection.pid
+            raise CollectionLocked(
+                f"collection {name!r} is served by another process already (pid {pid}); use that one, or "
+                f"stop it first (Ctrl-C, or kill {pid})",
+                holder=f"pid {pid}",
+            )
         self._stores[name] = store
         if self._socket is not None:
             self._record(name)
 
     def remove(self, name: str) -> None:
         """Serve a collection no longer. Requests that are being answered go on."""
-        store = self._stores.pop(name, None)
-        if store is not None and self._socket is not None:
-            records.remove(Path(store.info().location), self._address)
+        self._stores.pop(name, None)
+        folder = self._folders.pop(name, None)
+        if folder is not None:
+            records.remove(folder, self._address)
 
     def stop(self, *, grace_s: float = 10.0) -> None:
         """Take no more requests, answer those that are here, and end, after grace_s in any case."""
         if self._socket is None or self._accepting is None:
             return
-        for store in self._stores.values():
-            records.remove(Path(store.info().location), self._address)
         self._stopping = True
+        for name in list(self._folders):
+            records.remove(self._folders.pop(name), self._address)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._socket.close()
@@ -114,10 +127,13 @@ class Listener:
 
     def _record(self, name: str) -> None:
         folder = Path(self._stores[name].info().location)
+        if not folder.is_dir():
+            return  # a Qdrant server's, which everybody can reach
         old = records.read(folder)
         if old is not None:  # we have the collection's lock, so whoever left this is gone
             wire.remove_address(old.address)
         records.write(folder, Record.of(folder, self._address, self._key, sorted(self._handlers)))
+        self._folders[name] = folder
 
     def _accept(self, listening: socket.socket) -> None:
         while True:

@@ -99,6 +99,7 @@ class ServedStore:
     count = _forwarded(Store.count)
     facet = _forwarded(Store.facet)
     set_payload = _forwarded(Store.set_payload, parts=_by_id)
+    mark_words = _forwarded(Store.mark_words)
     add_fields = _forwarded(Store.add_fields)
     set_hnsw_ef = _forwarded(Store.set_hnsw_ef)
     info = _forwarded(Store.info)
