@@ -39,6 +39,7 @@ def quoted(text: str) -> list[tuple[str, float, bool]]:
         ("bolt + ./a.jpg", [("text", "bolt", 1.0), ("image", "./a.jpg", 1.0)]),
         ("dog + cat", [("text", "dog", 1.0), ("text", "cat", 1.0)]),
         ("dog +cat", [("text", "dog", 1.0), ("text", "cat", 1.0)]),
+        ("dog + holes:4 cat", [("text", "dog", 1.0), ("text", "cat", 1.0)]),
         ('2:"golden retriever" dog', [("text", "golden retriever", 2.0), ("text", "dog", 1.0)]),
         ("-0.5:rust bolt", [("text", "rust", -0.5), ("text", "bolt", 1.0)]),
         ("HX-M8x40-A2", [("text", "HX-M8x40-A2", 1.0)]),

@@ -85,8 +85,9 @@ def test_a_mistake_in_a_filter_is_pointed_at(text: str, position: int, says: str
     assert caught.value.position == position
 
 
-@pytest.mark.parametrize("text", ["bolt materiel=brass", "bolt materiel:brass", "bolt Material:brass"])
-def test_an_unknown_field_names_the_nearest_and_is_pointed_at(text: str) -> None:
+@pytest.mark.parametrize("written", ["materiel=brass", "materiel:brass", "Material:brass", '"materials":x'])
+def test_an_unknown_field_names_the_nearest_and_is_pointed_at(written: str) -> None:
+    text = f"bolt {written}"
     with pytest.raises(UnknownField, match=r"did you mean 'material'\? Known: added") as caught:
         parse(text, fields=FIELDS)
     assert (caught.value.text, caught.value.position) == (text, 5)

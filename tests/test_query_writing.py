@@ -70,7 +70,22 @@ def test_a_query_is_written_in_its_canonical_spelling(text: str, expected: str) 
 
 
 FRAGMENTS = [
-    *("bolt", "not", "or", "and", "+", "-", "-washer", "(M8)", "(not", '1/2"', "16:9", "re:zero", "price"),
+    *(
+        "bolt",
+        "not",
+        "or",
+        "and",
+        "+",
+        "-",
+        "-washer",
+        "(M8)",
+        "(not",
+        "(not(",
+        '1/2"',
+        "16:9",
+        "re:zero",
+        "price",
+    ),
     *(
         '"cap screw"',
         '-"a \\" b"',

@@ -52,11 +52,12 @@ def parse_filter(text: str, *, fields: Fields = None) -> Filter:
     if made is not None and not parser.terms:
         return made
     one = _ONE_FILTER.fullmatch(text)
-    if one is None:
+    if one is None or len(parser.filters) > 1:
         raise QueryError(
-            f"filter {text!r} is not understood; write field=value, field=a,b, field!=value, field>=3, "
-            "field:2..4 or field=a or field=b",
+            f"filter {text!r} is not understood; write field=value, field=a,b, field!=value, field>=3 or "
+            "field:2..4, joined by and, or, not; and quote a value that has blanks",
             text=text,
+            position=parser.terms[0].position if parser.terms else 0,
         )
     name = one["field"]
     if fields is not None and name not in fields:
@@ -93,12 +94,12 @@ class _Parser:
     def read(self) -> None:
         """Read the whole text. Raises QueryError or UnknownField."""
         while token := self._token():
+            if token.sign == "+" or token.kind == "sign":
+                self._end_run()
             if self._starts[self._next]:
                 self.filters.append(self._alternatives(depth=0))
                 continue
             self._next += 1
-            if token.sign == "+" or token.kind == "sign":
-                self._end_run()
             if token.kind == "sign":
                 self._begin_run(token)
             elif token.kind in ("(", ")"):

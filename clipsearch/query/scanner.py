@@ -140,29 +140,26 @@ class _Scanner:
 
     def _filter_begins(self, start: int) -> tuple[str, str, int] | None:
         """A filter's field, its operator and where its value begins; None: no filter is written here."""
-        if self.signs[start : start + 1] == '"':
-            named, quoted = QUOTED.match(self.signs, start), True
-        else:
-            named, quoted = _NAME.match(self.signs, start), False
+        quoted = self.signs.startswith('"', start)
+        named = (QUOTED if quoted else _NAME).match(self.signs, start)
         sign = _OPERATOR.match(self.signs, named.end()) if named else None
         if named is None or sign is None:
             return None
-        name = self.text[start : named.end()]
-        name = unquote(name) if quoted else name
-        operator = sign[0].strip().removeprefix(":") or ":"
+        name = unquote(self.text[start : named.end()]) if quoted else self.text[start : named.end()]
+        begun = name, sign[0].strip().removeprefix(":") or ":", sign.end()
         if self.fields is not None and name in self.fields:
-            return name, operator, sign.end()
-        has_blanks = sign[0] != sign[0].strip()
-        no_value = not self.text[sign.end() : sign.end() + 1].strip() or self.text.startswith(
+            return begun
+        has_value = self.text[sign.end() : sign.end() + 1].strip() and not self.text.startswith(
             "//", sign.end()
         )
-        if quoted or has_blanks or no_value or not _IDENTIFIER.fullmatch(name):
+        if not has_value or sign[0] != sign[0].strip():  # blanks around it: words, perhaps a formula
             return None
+        is_identifier = not quoted and bool(_IDENTIFIER.fullmatch(name))
         if self.fields is None:
-            return name, operator, sign.end()
-        if sign[0] == ":" and not is_a_slip(name, self.fields):
-            return None
-        raise UnknownField(unknown_field(name, self.fields), text=self.text, position=start)
+            return begun if is_identifier else None
+        if (is_identifier and sign[0] != ":") or is_a_slip(name, self.fields):
+            raise UnknownField(unknown_field(name, self.fields), text=self.text, position=start)
+        return None
 
     def _filter(self, start: int, name: str, operator: str, value: int) -> tuple[Token, int]:
         elements, end = [], value

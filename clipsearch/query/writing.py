@@ -11,7 +11,7 @@ from clipsearch.types import And, Filter, Match, Near, Not, Or, Prefix, Query, R
 _WORD = re.compile(r"\(?\w[^\s:=<>]*|\d+(?::\d+)+")
 _VALUE = re.compile(r"\w(?:[\w/#%+-]|\.(?!\.))*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
-_DENYING = ("not", "(not")  # before a filter they would be more than words
+_DENIAL = re.compile(r"not|\(not.*", re.IGNORECASE)  # before a filter it would be more than a word
 
 
 def unparse(query: Query) -> str:
@@ -40,7 +40,7 @@ def _is_plain(term: Term) -> bool:
     if term.kind != "text" or term.quoted or term.weight != 1.0:
         return False
     words = term.value.split(" ")
-    return all(map(_reads_as_itself, words)) and fold(words[-1]).casefold() not in _DENYING
+    return all(map(_reads_as_itself, words)) and not _DENIAL.fullmatch(fold(words[-1]))
 
 
 def _reads_as_itself(word: str) -> bool:
@@ -60,8 +60,8 @@ def _text(term: Term, weight: str) -> str:
         if weight != "1:":
             raise QueryError(f"quoted words have no weight, and {term.value!r} has {term.weight}")
         return quote(term.value)
-    word, is_weighted = fold(term.value).casefold(), weight != "1:"
-    if word in _DENYING or not _reads_as_itself(word) or (is_weighted and word[0].isdigit()):
+    word, is_weighted = fold(term.value), weight != "1:"
+    if not _reads_as_itself(word) or _DENIAL.fullmatch(word) or (is_weighted and word[0].isdigit()):
         return weight + quote(term.value)
     return weight.removeprefix("1:") + term.value
 
