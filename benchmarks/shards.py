@@ -4,11 +4,13 @@
     python benchmarks/shards.py --points 200000 --folder /dev/shm
 
 The bare loop is the engine alone: the same points from arrays in memory, whose rows it takes as buffers (the
-fastest way found; what it takes as lists of floats is printed, too), the same payloads and payload indexes,
-batches of 512, a flush every 4,096 points, closing. It reads nothing, checks nothing, remembers nothing.
-Loading opens an empty collection, reads Parquet, compares checksums, checks every point, writes the ledger,
-and closes. They take turns; printed are the medians, the median of the rounds' ratios, and the processor
-time, which a busy machine spoils less. Random unit vectors, eleven payload fields.
+fastest way found; what it takes as lists of floats is printed, too), the same payloads with their wordings
+and sparse vectors made before, the same payload indexes, batches of 512, a flush every 4,096 points, closing.
+It reads nothing, makes no words, checks nothing, remembers nothing. What the words cost the engine itself is
+printed, too: the bare loop without them.
+Loading opens an empty collection, reads Parquet, compares checksums, checks every point, makes its words,
+writes the ledger, and closes. They take turns; printed are the medians, the median of the rounds' ratios, and
+the processor time, which a busy machine spoils less. Random unit vectors, eleven payload fields.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch import shards, store
+from clipsearch.lexical import words_of
 from clipsearch.settings import Settings
 from clipsearch.shards import Header, Rows
 from clipsearch.store import all_fields
 from clipsearch.store.embedded import edge
 from clipsearch.store.payload import json_path
 from clipsearch.store.spec import to_json
-from clipsearch.types import CollectionSpec, Fingerprint, PayloadValue, Point
+from clipsearch.types import CollectionSpec, Fingerprint, PayloadValue, Point, SparseVector
 from indexer.shards.export import ExportOptions, export
 from indexer.shards.load import load
 
@@ -54,11 +57,13 @@ def main() -> None:
         for dtype in ("float32", "float16"):
             size = _write(folder / dtype, rows, ids, payloads, dtype=dtype)
             print(f"{dtype} shards: {size / n:,.0f} bytes a point")
-        with_lists = n / _bare(folder / "lists", rows, ids, payloads, as_lists=True)[0]
+        words = [words_of(payload, all_fields(SPEC)) for payload in payloads]
+        with_lists = n / _bare(folder / "lists", rows, ids, payloads, words, as_lists=True)[0]
+        wordless = _bare(folder / "wordless", rows, ids, payloads)
         bare: list[tuple[float, float]] = []
         loaded: list[tuple[float, float]] = []
         for i in range(options.rounds):
-            bare.append(_bare(folder / f"bare{i}", rows, ids, payloads))
+            bare.append(_bare(folder / f"bare{i}", rows, ids, payloads, words))
             loaded.append(_load(folder / "float32", folder / f"data{i}"))
             print(f"round {i + 1}: bare {n / bare[-1][0]:,.0f}, load {n / loaded[-1][0]:,.0f} points/s")
         ratio = statistics.median(a[0] / b[0] for a, b in zip(bare, loaded, strict=True))
@@ -67,6 +72,8 @@ def main() -> None:
         a, b = (statistics.median(cpu for _, cpu in some) / n * 1e6 for some in (bare, loaded))
         print(f"processor time a point: bare {a:.0f} us, load {b:.0f} us in three threads")
         print(f"bare upsert loop with lists of floats: {with_lists:,.0f} points/s")
+        a, b = n / wordless[0], wordless[1] / n * 1e6
+        print(f"bare upsert loop without words: {a:,.0f} points/s, {b:.0f} us of the processor a point")
         _exported(folder, n)
 
 
@@ -75,6 +82,7 @@ def _bare(
     rows: NDArray[np.float32],
     ids: list[str],
     payloads: list[dict[str, PayloadValue]],
+    words: list[tuple[str, SparseVector]] | None = None,
     *,
     as_lists: bool = False,
 ) -> tuple[float, float]:
@@ -83,13 +91,20 @@ def _bare(
 
     shard: Any = qdrant_edge.EdgeShard.create(str(folder), edge.config(DIM))
     for name, kind in all_fields(SPEC).items():
-        shard.update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), edge.field_index(kind)))
+        shard.update(
+            qdrant_edge.UpdateOperation.create_field_index(json_path(name), edge.field_index(name, kind))
+        )
     began, cpu, unflushed = time.perf_counter(), time.process_time(), 0
     for start in range(0, len(ids), BATCH):
-        points = [
-            qdrant_edge.Point(ids[i], {"image": rows[i].tolist() if as_lists else rows[i].data}, payloads[i])
-            for i in range(start, min(start + BATCH, len(ids)))
-        ]
+        points = []
+        for i in range(start, min(start + BATCH, len(ids))):
+            vectors: dict[str, Any] = {"image": rows[i].tolist() if as_lists else rows[i].data}
+            payload = payloads[i]
+            if words is not None:
+                text, sparse = words[i]
+                vectors["lexical"] = qdrant_edge.SparseVector(sparse.indices, sparse.values)
+                payload = {**payload, "_text": text}
+            points.append(qdrant_edge.Point(ids[i], vectors, payload))
         shard.update(qdrant_edge.UpdateOperation.upsert_points(points))
         unflushed += len(points)
         if unflushed >= FLUSH:

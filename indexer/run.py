@@ -15,6 +15,7 @@ from pathlib import Path
 from clipsearch.errors import SourceError
 from clipsearch.search import require_same_model
 from clipsearch.settings import Settings
+from clipsearch.store import Store
 from clipsearch.types import CollectionSpec, ImageFile, Point
 from indexer.changes import Changes
 from indexer.encoding import Encoding
@@ -24,6 +25,7 @@ from indexer.options import RunOptions, check_exact
 from indexer.report import RunReport, write_jsonl
 from indexer.sources import Source
 from indexer.target import Target
+from indexer.words import RENEWING, renew, told
 from indexer.writer import Writer
 
 SKIPPED = "skipped.jsonl"
@@ -170,9 +172,20 @@ class _Run:
             return
         if not self.report.stopped:
             self._sync()
+            self._renew_words(self.target.open_store())
             self.target.open_store().optimize()
         self.report.skipped_file = str(self._write_skipped(self.target.ledger))
         self.report.seconds = time.monotonic() - self.started
+
+    def _renew_words(self, store: Store) -> None:
+        def tell(done: int, found: int) -> None:
+            progress = RunReport(self.report.collection, self.report.source, found=found, unchanged=done)
+            progress.stage = RENEWING
+            self.on_progress(progress)
+
+        n = renew(store, on_progress=tell, should_stop=self._stopped)
+        if n:
+            self.report.notes.append(told(n))
 
     def _sync(self) -> None:
         """Only what a whole look at a source did not find is gone."""

@@ -20,6 +20,7 @@ from types import FrameType
 import click
 
 from indexer.report import RunReport, duration
+from indexer.words import RENEWING
 
 _EVERY_S = 5.0  # between lines where there is no terminal
 
@@ -140,7 +141,8 @@ def _lines() -> Callable[[RunReport], None]:
         if not report.done:
             click.echo(f"{report.stage} …", err=True)
             return
-        done = f"{report.done:,} of {report.found:,}"
+        what = f"{RENEWING}: " if report.stage == RENEWING else ""
+        done = f"{what}{report.done:,} of {report.found:,}"
         parts = [done, pace.text(report), pace.left(report), busy.text(report)]
         click.echo(", ".join(filter(None, parts)), err=True)
 

@@ -28,11 +28,16 @@ def record_words(payload: Payload, kinds: Mapping[str, FieldKind]) -> list[str]:
     Fields count that are keywords, texts or undeclared, and that hold words or lists of them; the index's own
     (with an underscore before) do not. Not more than MAX_CHARS characters in all.
     """
-    texts = dict.fromkeys(_values(payload, kinds))
     key = payload.get("_key")
-    if isinstance(key, str):
-        texts = dict.fromkeys([*key_words(key, payload.get("_group")), *texts])
-    found = list(texts)
+    found = key_words(key, payload.get("_group")) if isinstance(key, str) else []
+    for name, value in payload.items():
+        if name[:1] == "_" or kinds.get(name, "text") not in _OF_WORDS:
+            continue
+        if type(value) is str:
+            found.append(value)
+        elif value is not None:
+            found += _others(value, declared=name in kinds)
+    found = list(dict.fromkeys(found))
     return found if sum(map(len, found)) <= MAX_CHARS else list(_cut(found))
 
 
@@ -53,24 +58,15 @@ def key_words(key: str, group: object = None) -> list[str]:
     """
     if isinstance(group, str) and key.startswith(f"{group}#"):
         return [group]
-    if _ADDRESS.match(key):
+    if "://" in key and _ADDRESS.match(key):
         try:
             key = unquote(urlsplit(key).path).strip("/")
         except ValueError:  # an address of its own kind
             return []
-    if _SUFFIX.search(key):
-        return [part for part in _SUFFIX.sub("", key).replace("\\", "/").split("/") if part]
+    suffix = _SUFFIX.search(key, max(0, len(key) - 6))
+    if suffix:
+        return [part for part in key[: suffix.start()].replace("\\", "/").split("/") if part]
     return [key]
-
-
-def _values(payload: Payload, kinds: Mapping[str, FieldKind]) -> Iterator[str]:
-    for name, value in payload.items():
-        if kinds.get(name, "text") not in _OF_WORDS or name[:1] == "_":
-            continue
-        if type(value) is str:
-            yield value
-        elif value is not None:
-            yield from _others(value, declared=name in kinds)
 
 
 def _others(value: Any, *, declared: bool) -> Iterator[str]:

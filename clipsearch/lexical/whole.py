@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from clipsearch.lexical.records import has_words, record_words
@@ -31,21 +31,28 @@ def _value(text: str) -> tuple[str, tuple[int, ...]]:
     """A text's wording and its tokens' indices."""
     if not has_words(text):
         return "", ()
-    return " ".join(phrase_tokens(text)), tuple(_indices(text))
+    wording: list[str] = []
+    indices: list[int] = []
+    before, was_number = "", False
+    for chunk, is_cjk in chunks(text):
+        finest, some, is_number = _of_chunk(chunk, is_cjk)
+        wording.append(finest)
+        indices += some
+        if (is_number or was_number or (is_cjk and len(before) == 1)) and before:
+            both = joined(before, chunk, is_cjk)
+            if both:
+                indices.append(index_of(both))
+        before, was_number = chunk, is_number
+    return " ".join(wording), tuple(indices)
 
 
 _remembered = lru_cache(1 << 14)(_value)
 
 
-def _indices(text: str) -> Iterable[int]:
-    before = ""
-    for chunk, is_cjk in chunks(text):
-        yield from _of_chunk(chunk, is_cjk)
-        if before and (measure := joined(before, chunk, is_cjk)):
-            yield index_of(measure)
-        before = chunk
-
-
 @lru_cache(1 << 15)
-def _of_chunk(chunk: str, is_cjk: bool) -> tuple[int, ...]:
-    return tuple(index_of(token) for _, token in of_chunk(chunk, is_cjk))
+def _of_chunk(chunk: str, is_cjk: bool) -> tuple[str, tuple[int, ...], bool]:
+    """A chunk's wording, its tokens' indices, and whether it is a number."""
+    if chunk.isdecimal():
+        return chunk, (index_of(chunk),), True
+    indices = tuple(index_of(token) for _, token in of_chunk(chunk, is_cjk))
+    return " ".join(phrase_tokens(chunk)), indices, False

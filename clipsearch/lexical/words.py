@@ -28,6 +28,7 @@ Token: TypeAlias = tuple[Level, str]
 _CJK = "\u3041-\u3096\u30a1-\u30fa\u30fc\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _LETTER = rf"[^\W_{_CJK}]"  # letters and digits
 _CHUNKS = re.compile(rf"([{_CJK}]+)|{_LETTER}+(?:[-_./+&]{_LETTER}+)*[\"°%]?")
+_ASCII = re.compile(r"[a-z0-9]+(?:[-_./+&][a-z0-9]+)*[\"%]?")  # the same, in half the time
 _JOINTS = re.compile(r"[-_+&]|(?<!\d)[./]|[./](?!\d)")  # 3/4 and 1.25 stay whole
 _TIMES = re.compile(r"(?<=\d)x(?=\d)")
 _ATOMS = re.compile(r"\d+(?:[./]\d+)*|[^\W\d_]+")
@@ -60,10 +61,12 @@ def levels(text: str) -> Iterator[Token]:
         before = chunk
 
 
-def chunks(text: str) -> Iterator[tuple[str, bool]]:
+def chunks(text: str) -> list[tuple[str, bool]]:
     """Runs of letters and digits with what joins them, and runs of kanji and kana (True)."""
-    for match in _CHUNKS.finditer(normal(text[:MAX_CHARS])):
-        yield match[0], match[1] is not None
+    plain = normal(text[:MAX_CHARS])
+    if plain.isascii():
+        return [(chunk, False) for chunk in _ASCII.findall(plain)]
+    return [(match[0], match[1] is not None) for match in _CHUNKS.finditer(plain)]
 
 
 def joined(before: str, chunk: str, is_cjk: bool) -> str:

@@ -144,7 +144,7 @@ def load(
 
     settings = settings_from(collection=collection, data=data, url=url)
     with _watched(quiet=quiet) as (show, stopped):
-        tell: Callable[[LoadReport], None] = lambda r: show(_progress("loading", r.found, r.loaded))  # noqa: E731
+        tell: Callable[[LoadReport], None] = lambda r: show(_progress(r.stage, r.found, r.loaded))  # noqa: E731
         done = run(folder, settings, verify=not no_verify, on_progress=tell, should_stop=stopped)
     if done.unfinished:
         click.echo(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from indexer.shards.records import restored
 from indexer.shards.resuming import Resumed
 from indexer.stages import ordered
 from indexer.target import Target
+from indexer.words import RENEWING, renew, told
 
 _AHEAD = 3  # batches of 1,024 rows, read and not yet written
 _COMMIT_EVERY = 50_000  # points that go into the ledger at once
@@ -41,9 +42,11 @@ class LoadReport:
     loaded: int = 0
     loaded_before: int = 0  # by a load of these shards that was stopped
     n_shards: int = 0
+    renewed: int = 0  # records that were there, whose words another version had made
     unfinished: list[str] = field(default_factory=list)
     stopped: bool = False
     seconds: float = 0.0
+    stage: str = "loading"
 
     @property
     def exit_code(self) -> int:
@@ -60,15 +63,16 @@ class LoadReport:
         """The load in one line."""
         before = f", loaded before {self.loaded_before:,}" if self.loaded_before else ""
         pace = f", {self.points_per_s:,.0f} records/s" if self.loaded else ""
+        words = f"{told(self.renewed)}\n" if self.renewed else ""
         return (
-            f"loaded {self.loaded:,} of {self.n_shards:,} shards{before} into {self.collection} "
+            f"{words}loaded {self.loaded:,} of {self.n_shards:,} shards{before} into {self.collection} "
             f"in {duration(self.seconds)}{pace}"
         )
 
     def record(self) -> dict[str, Any]:
         """The load as --json prints it."""
         return {
-            **asdict(self),
+            **{name: value for name, value in asdict(self).items() if name != "stage"},
             "seconds": round(self.seconds, 3),
             "points_per_s": round(self.points_per_s, 1),
             "exit_code": self.exit_code,
@@ -146,8 +150,16 @@ class _Loading:
                 self._commit()
                 self._settle()
         if not self._report.stopped:
+            self._renew_words()
             self._store.optimize()
             self._resumed.forget()
+
+    def _renew_words(self) -> None:
+        def tell(done: int, found: int) -> None:
+            self._on_progress(replace(self._report, found=found, loaded=done, stage=RENEWING))
+
+        self._report.renewed = renew(self._store, on_progress=tell, should_stop=self._should_stop)
+        self._report.stopped = self._should_stop()
 
     def _read(self, todo: Sequence[Shard]) -> Iterator[Batch | Shard]:
         """Each shard's batches, and the shard itself at its end. In a thread of its own."""
