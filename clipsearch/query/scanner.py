@@ -146,6 +146,8 @@ class _Scanner:
         if named is None or sign is None:
             return None
         name = unquote(self.text[start : named.end()]) if quoted else self.text[start : named.end()]
+        if self.fields is not None and name not in self.fields:
+            name = fold(name)  # ｐｒｉｃｅ
         begun = name, sign[0].strip().removeprefix(":") or ":", sign.end()
         if self.fields is not None and name in self.fields:
             return begun
