@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+import clipsearch.query
 from clipsearch.query import from_arguments, parse
 from clipsearch.types import FieldKind, Term
 
@@ -195,3 +198,15 @@ def test_positions_and_text_are_those_of_what_was_typed() -> None:
 )
 def test_a_command_line_gets_the_quotes_back_that_the_shell_took(arguments: list[str], expected: str) -> None:
     assert from_arguments(arguments) == expected
+
+
+def test_the_examples_of_the_reference_are_read() -> None:
+    lines = [
+        line.strip() for line in (clipsearch.query.__doc__ or "").splitlines() if line.startswith("    ")
+    ]
+    examples = [re.split(r"\s{3,}", line)[0] for line in lines]
+    assert len(examples) == 14
+    for number, example in enumerate(examples):
+        query = parse(example)
+        assert bool(query.terms) == (number < 6), example
+        assert bool(query.filter) == (number >= 6), example
