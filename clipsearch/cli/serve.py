@@ -90,7 +90,7 @@ def serve(
     with address.bind(host, port) as listening:
         service = Service(settings, collections, access=access, limits=limits)
         try:
-            _open(service, collections)
+            service.open(tell=_tell)
         except BaseException:
             service.close()
             raise
@@ -100,14 +100,6 @@ def serve(
 
         run(service, listening, on_listening=tell_ready, tell=_tell)
     _tell("stopped")
-
-
-def _open(service: Service, names: tuple[str, ...]) -> None:
-    if names:  # asked for by name: not having one of them is an error
-        for name in names:
-            service.collections.searcher(name)
-    else:
-        service.open(service.collections.names(), tell=_tell)
 
 
 def _access(

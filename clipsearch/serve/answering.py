@@ -7,7 +7,6 @@ Knows no framework.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,20 +21,9 @@ from clipsearch.serve.records import collection_record, page_record, to_json
 from clipsearch.serve.replies import Refusal, Reply, refusal
 from clipsearch.serve.schemas import SearchRequest, TagImageForm, TagRequest
 from clipsearch.serve.tags import tag_record
+from clipsearch.store import all_fields
 from clipsearch.types import Embeddings, Match, Or, Query
 
-_OPTIONS = (
-    "top",
-    "offset",
-    "like",
-    "unlike",
-    "group_by",
-    "diversity",
-    "unique",
-    "min_confidence",
-    "sort",
-    "exact",
-)
 _UPLOAD = "the uploaded picture"
 
 
@@ -45,7 +33,7 @@ def search(collections: OpenCollections, ask: SearchRequest, picture: bytes | No
     searcher = collections.searcher(name)
     query = _network_query(ask.q, searcher)
     with _uploaded(picture, collections.uploads) as images:
-        page = searcher.search(query, image=images, filter=ask.filter, **_options(searcher, ask))
+        page = searcher.search(query, image=images, filter=ask.filter, **ask.options())
     return to_json(page_record(page, name, searcher.store.spec.fingerprint.model))
 
 
@@ -91,19 +79,15 @@ def _tags(
 
 def _network_query(text: str, searcher: Searcher) -> Query:
     """The parsed query. Raises Refusal for a file or an address in it: neither is opened for the network."""
-    query = query_language.parse(text, fields=searcher.store.spec.fields)
+    query = query_language.parse(text, fields=all_fields(searcher.store.spec))
     for term in query.terms:
-        if term.kind == "image" or _is_address(term.value):
+        if term.kind == "image":
             message = (
                 f"{term.value[:100]!r} is a file or an address, and the server opens none; upload the "
                 'picture to /search/image, name a record with id:KEY, or put the word in "quotation marks"'
             )
             raise Refusal(Reply(400, "no-files", message, term.position))
     return query
-
-
-def _is_address(value: str) -> bool:
-    return value.lower().startswith(("http://", "https://", "file://"))
 
 
 @contextlib.contextmanager
@@ -121,8 +105,3 @@ def _uploaded(picture: bytes | None, folder: Path) -> Iterator[tuple[Path, ...]]
         raise ImageError(exc.reason, str(exc).replace(name, _UPLOAD)) from exc
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _options(searcher: Searcher, ask: SearchRequest) -> dict[str, Any]:
-    taken = inspect.signature(searcher.search).parameters
-    return {name: getattr(ask, name) for name in _OPTIONS if name in taken}

@@ -21,6 +21,7 @@ from clipsearch.serve.workers import Workers
 if TYPE_CHECKING:
     from fastapi import FastAPI, Response
 
+_MULTIPART = "multipart/form-data"
 ROUTES = frozenset(
     {
         "/search",
@@ -77,7 +78,7 @@ def _add_searching(app: "FastAPI", collections: OpenCollections, workers: Worker
         return _json(await workers.run(lambda: answering.search(collections, ask)))
 
     @app.post("/search/image", response_model=schemas.PageOut, responses=ERRORS, tags=["search"])
-    async def search_image(ask: Annotated[SearchImageForm, Form()]) -> Response:
+    async def search_image(ask: Annotated[SearchImageForm, Form(media_type=_MULTIPART)]) -> Response:
         """Search by an uploaded picture, with words and filters if wanted."""
         picture = await ask.image.read()
         return _json(await workers.run(lambda: answering.search(collections, ask, picture)))
@@ -95,7 +96,7 @@ def _add_tagging(app: "FastAPI", collections: OpenCollections, workers: Workers)
         return _json(await workers.run(lambda: answering.tag_record_of(collections, ask)))
 
     @app.post("/tag/image", response_model=schemas.TagsOut, responses=ERRORS, tags=["tag"])
-    async def tag_image(ask: Annotated[TagForm, Form()]) -> Response:
+    async def tag_image(ask: Annotated[TagForm, Form(media_type=_MULTIPART)]) -> Response:
         """Choose among labels for an uploaded picture."""
         picture = await ask.image.read()
         return _json(await workers.run(lambda: answering.tag_image(collections, ask, picture)))

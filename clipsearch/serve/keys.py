@@ -44,14 +44,17 @@ def own_key(data: Path) -> tuple[str, str]:
 
 def has_key(headers: Iterable[tuple[bytes, bytes]], key: str) -> bool:
     """Whether `Authorization: Bearer KEY` or `X-API-Key: KEY` is among the headers; in constant time."""
-    offered = b""
+    wanted, found = hashlib.sha256(key.encode()).digest(), False
     for name, value in headers:
         if name == b"x-api-key":
             offered = value.strip()
         elif name == b"authorization" and value[:7].lower() == b"bearer ":
             offered = value[7:].strip()
-    # of equal length whatever was sent, so that not even the key's length shows
-    return hmac.compare_digest(hashlib.sha256(offered).digest(), hashlib.sha256(key.encode()).digest())
+        else:
+            continue
+        # digests are of equal length whatever was sent, so that not even the key's length shows
+        found |= hmac.compare_digest(hashlib.sha256(offered).digest(), wanted)
+    return found
 
 
 def _read(path: Path) -> str:

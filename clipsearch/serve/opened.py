@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from clipsearch.errors import CollectionNotFound, QueryError
+from clipsearch.errors import CollectionLocked, CollectionNotFound, QueryError
 from clipsearch.search import Searcher
 from clipsearch.serve.batching import BatchingEncoder, OnBatch
 from clipsearch.settings import Settings, check_collection_name
@@ -44,6 +44,11 @@ class OpenCollections:
         self._searchers: dict[str, Searcher] = {}
         self._encoders: dict[_Essence, BatchingEncoder] = {}
         self._closed = False
+        self._when_opened: Callable[[str, Store], None] = lambda name, store: None
+
+    def when_opened(self, then: Callable[[str, Store], None]) -> None:
+        """Call then(name, store) for every collection opened from now on."""
+        self._when_opened = then
 
     def names(self) -> list[str]:
         """The collections that may be asked for, sorted."""
@@ -98,18 +103,11 @@ class OpenCollections:
         """How many pictures each open collection has."""
         return {name: searcher.store.count() for name, searcher in self.open_now().items()}
 
-    def forget(self, name: str) -> None:
-        """Close the collection, so that it can be deleted or opened by another."""
-        with self._lock:
-            searcher = self._searchers.pop(name, None)
-        if searcher is not None:
-            searcher.store.close()
-
     def close(self) -> None:
         """Flush and close every collection, then the encoders."""
         self._closed = True
-        for name in list(self._searchers):
-            self.forget(name)
+        while self._searchers:
+            self._searchers.popitem()[1].store.close()
         for encoder in self._encoders.values():
             encoder.close()
         self._uploads.cleanup()
@@ -121,8 +119,11 @@ class OpenCollections:
             raise CollectionNotFound(f"the server is stopping; collection {name!r} is not opened any more")
         store = open_store(name, self.settings)
         try:
+            _require_own(store)
             encoder = self._encoder(store.spec.fingerprint)
-            return Searcher(store, cast("Encoder", encoder))
+            searcher = Searcher(store, cast("Encoder", encoder), folder=self.settings.collection_dir(name))
+            self._when_opened(name, store)
+            return searcher
         except BaseException:
             store.close()
             raise
@@ -146,3 +147,13 @@ class OpenCollections:
                     on_batch=self._on_batch,
                 )
             return self._encoders[essence]
+
+
+def _require_own(store: Store) -> None:
+    """Raises CollectionLocked for a store that is another server's: two would be as slow as the first."""
+    from clipsearch.store.served import ServedStore
+
+    if isinstance(store, ServedStore):
+        raise CollectionLocked(
+            f"collection {store.name!r} is served by another process already; ask that one, or stop it first"
+        )

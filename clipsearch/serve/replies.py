@@ -76,7 +76,7 @@ def reply_to(error: ClipSearchError) -> Reply:
         case QueryError():
             return Reply(400, "bad-query", message, error.position)
         case UnknownField():
-            return Reply(400, "unknown-field", message)
+            return Reply(400, "unknown-field", message, error.position)
         case ImageError():
             return Reply(422, error.reason, message)
         case SourceError() | SettingsError():

@@ -5,11 +5,13 @@ pydantic is loaded here at module level: this module is imported only where the 
 
 from __future__ import annotations
 
-from typing import Annotated
+import dataclasses
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from clipsearch.query import MAX_QUERY_CHARS
+from clipsearch.types import SearchOptions
 
 MAX_TOP = 1000  # hits in one answer: about half a megabyte
 MAX_OFFSET = 100_000
@@ -49,6 +51,10 @@ class SearchRequest(_Strict):
     min_confidence: _Unit | None = Field(None, description="Leave out hits below it.")
     sort: _Key | None = Field(None, description="A field to sort the confident hits by; `-price`: falling.")
     exact: bool = Field(False, description="Scan everything, use no graph.")
+
+    def options(self) -> dict[str, Any]:
+        """Searcher.search's options."""
+        return {option.name: getattr(self, option.name) for option in dataclasses.fields(SearchOptions)}
 
 
 class _Tagging(_Strict):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clipsearch.errors import ClipSearchError
 from clipsearch.serve.connections import protocol
 from clipsearch.serve.gate import Application, Gate
+from clipsearch.serve.local import listener
 from clipsearch.serve.metrics import Metrics
 from clipsearch.serve.opened import OpenCollections
 from clipsearch.serve.options import Access, Limits
@@ -37,6 +38,7 @@ class Service:
         self, settings: Settings, only: Sequence[str] = (), *, access: Access, limits: Limits | None = None
     ) -> None:
         """Opens nothing yet. only: the collections to serve; none: all, also later ones."""
+        self._only = tuple(only)
         from clipsearch.serve.app import ROUTES, build
 
         self.limits = limits or Limits()
@@ -49,6 +51,7 @@ class Service:
             queued=lambda: self.workers.queued,
             points=self.collections.n_points,
         )
+        self._local = listener(self.collections) if settings.url is None else None
         self._ready = threading.Event()
         app: Any = build(
             self.collections,
@@ -62,19 +65,31 @@ class Service:
         )
         self.application = _with_origins(self._gate, access.origins)
 
-    def open(self, names: Sequence[str], *, tell: Tell) -> None:
-        """Open collections; one that cannot be opened is told of, and tried again when it is asked for."""
-        for name in names:
+    def open(self, *, tell: Tell) -> None:
+        """Let other programs of this user in, and open the collections.
+
+        Of those that were not asked for by name, one that cannot be opened is told of, and tried again when
+        a request asks for it.
+        """
+        if self._local is not None:
+            try:
+                self._local.start()
+            except OSError as exc:
+                tell(f"`clipsearch search` and `index` cannot use these collections meanwhile: {exc}")
+        for name in self._only or self.collections.names():
             try:
                 self.collections.searcher(name)
             except ClipSearchError as exc:
+                if self._only:
+                    raise
                 tell(f"not served yet: {exc}")
 
     def warm(self, *, tell: Tell) -> None:
-        """Load the models' text halves, so that the first query does not wait; then the server is ready."""
+        """Load text towers and calibrations, so that no query waits for them; then the server is ready."""
         for searcher in self.collections.open_now().values():
             try:
                 searcher.encoder.encode_texts(["warm"])
+                _ = searcher.calibration
             except ClipSearchError as exc:
                 tell(f"collection {searcher.store.name!r} cannot be searched: {exc}")
         self._ready.set()
@@ -82,6 +97,8 @@ class Service:
     def close(self) -> None:
         """Let running work end, then flush and close the collections."""
         self._ready.clear()
+        if self._local is not None:
+            self._local.stop(grace_s=self.limits.stop_timeout_s)
         self.workers.close()
         self.collections.close()
 
@@ -94,7 +111,7 @@ def run(service: Service, listening: socket.socket, *, on_listening: Callable[[]
 
     A second signal ends the process at once. Call it in the main thread.
     """
-    server = _server(service, on_listening)
+    server = make_server(service, on_listening)
     with _signals(server, tell):
         try:
             warming = threading.Thread(target=service.warm, kwargs={"tell": tell}, name="warm", daemon=True)
@@ -105,7 +122,8 @@ def run(service: Service, listening: socket.socket, *, on_listening: Callable[[]
             service.close()
 
 
-def _server(service: Service, on_listening: Callable[[], None]) -> uvicorn.Server:
+def make_server(service: Service, on_listening: Callable[[], None]) -> uvicorn.Server:
+    """uvicorn with the service's bounds; its run(sockets=[…]) serves until should_exit is set."""
     import uvicorn
 
     class Server(uvicorn.Server):
