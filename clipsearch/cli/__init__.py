@@ -13,7 +13,7 @@ import click
 
 from clipsearch import __version__
 from clipsearch.cli.lazy import LazyGroup
-from clipsearch.errors import ClipSearchError
+from clipsearch.errors import ClipSearchError, QueryError, UnknownField
 
 COMMANDS = {
     "index": ("indexer.cli:index", "Index a folder or a catalogue of pictures."),
@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("indexer.shards.cli:export", "Write a collection as Parquet shards, or for clip-retrieval."),
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
     "dupes": ("clipsearch.cli.dupes:dupes", "Find duplicates in a collection; delete nothing."),
+    "doctor": ("clipsearch.cli.doctor:doctor", "Check the installation and a collection."),
     "serve": ("clipsearch.cli.serve:serve", "Serve collections over HTTP."),
     "collection": ("clipsearch.cli.collection:collection", "List, describe and delete collections."),
     "models": ("clipsearch.cli.models:models", "List, fetch and verify models."),
@@ -52,7 +53,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
+    """Run the command line and leave with its exit code: 0 done, 1 error, 2 usage, 130 interrupted.
+
+    3: `search --min-confidence` found nothing certain.
+    """
     try:
         code = cli.main(standalone_mode=False)  # an Exit inside a command comes back as its code
         sys.exit(code if isinstance(code, int) else 0)
@@ -61,6 +65,8 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", 130)
+    except (QueryError, UnknownField) as exc:
+        _fail(_pointed(exc), 1)
     except ClipSearchError as exc:
         _fail(str(exc), 1)
     except BrokenPipeError:  # `clipsearch search … | head`: the reader has seen enough
@@ -70,6 +76,13 @@ def main() -> None:
         if exc.errno is None:
             raise
         _fail(_operating_system_error(exc), 1)
+
+
+def _pointed(exc: QueryError | UnknownField) -> str:
+    """The message, and the query with a mark under the mistake."""
+    from clipsearch.query import pointed
+
+    return "\n".join(filter(None, [str(exc), pointed(exc)]))
 
 
 def _fail(message: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""`clipsearch collection`: list, describe and delete collections."""
+"""`clipsearch collection`: list, describe, calibrate and delete collections."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from pathlib import Path
 import click
 
 from clipsearch.cli import output
-from clipsearch.cli.options import place_options, settings_from
+from clipsearch.cli.judged import read_judged
+from clipsearch.cli.options import device_option, place_options, settings_from
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def collection() -> None:
-    """List, describe and delete collections.
+    """List, describe, calibrate and delete collections.
 
     \b
     clipsearch collection list
     clipsearch collection info parts
+    clipsearch collection calibrate parts --judged judged.csv
     clipsearch collection delete parts
     """
 
@@ -75,6 +77,52 @@ def info(name: str | None, as_json: bool, data: Path | None, url: str | None) ->
     }
     for label, value in rows.items():
         click.echo(f"{label:<11} {value}")
+
+
+@collection.command()
+@click.argument("name", required=False)
+@click.option(
+    "--judged",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A table with the columns query, key and relevant (yes/no, 1/0): a person's verdicts.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@place_options
+@device_option
+def calibrate(
+    name: str | None,
+    judged: Path | None,
+    as_json: bool,
+    data: Path | None,
+    url: str | None,
+    device: str | None,
+) -> None:
+    """Fit a collection's confidences: to judged pairs, or else to its records' own words.
+
+    Without this, confidences come from the collection's background alone. `clipsearch index` does it too,
+    where records have words; judged pairs are better, 50 of either kind say a good deal.
+
+    \b
+    clipsearch collection calibrate parts
+    clipsearch collection calibrate parts --judged judged.csv
+    """
+    from clipsearch.search import open as open_searcher
+
+    settings = settings_from(collection=name, data=data, url=url, device=device)
+    with open_searcher(settings=settings) as searcher:
+        made = searcher.calibrate([] if judged is None else read_judged(judged))
+    curve = made.text
+    if as_json:
+        output.print_json({"text": asdict(curve), "image": asdict(made.image), "n_points": made.n_points})
+        return
+    how = {
+        "background": "from the background alone: too few labels of either kind, or the model cannot tell them apart",
+        "words": f"fitted to {curve.n_pairs:,} hits of the records' own words",
+        "judgements": f"fitted to {curve.n_pairs:,} judged pairs",
+    }[curve.fitted_on]
+    half = curve.mean - curve.std * curve.intercept / curve.slope
+    click.echo(f"confidence of words: {how}; it is 50 % at a corrected cosine of {half:.3f}")
 
 
 @collection.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,12 @@ from clipsearch.cli import output
 from clipsearch.cli.lazy import outer
 from clipsearch.cli.options import collection_option, place_options, settings_from
 from clipsearch.cli.pictures import picture
+from clipsearch.cli.progress import progress
 
 if TYPE_CHECKING:
-    from clipsearch.duplicates import Found, Group, Level, Progress
+    from clipsearch.duplicates import Found, Group, Level
     from clipsearch.store import Store
     from clipsearch.types import Filter
-
-_EVERY_S = 5.0  # between lines of progress where there is no terminal
 
 
 @click.command(short_help="Find duplicates in a collection; delete nothing.")
@@ -111,7 +110,7 @@ def dupes(
             filter=_filter(store, filters),
             read=picture,
             scratch=settings.cache,
-            on_progress=bar.enter_context(_progress()),
+            on_progress=bar.enter_context(progress()),
         )
         if sys.stdout.isatty():  # the groups themselves show how far it is
             bar.close()
@@ -187,37 +186,3 @@ def _sum_up(found: Found, tally: _Tally, limit: int | None, took_s: float) -> No
         )
     if tally.n_groups == limit:
         click.echo("there may be more: leave --limit out", err=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal, a line every few seconds elsewhere, on stderr."""
-    if not sys.stderr.isatty():
-        yield _lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        tasks: dict[str, int] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield tell
-
-
-def _lines() -> Progress:
-    told = time.monotonic()
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _EVERY_S:
-            told = time.monotonic()
-            click.echo(f"{what} {done:,} of {total:,}", err=True)
-
-    return tell

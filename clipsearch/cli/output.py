@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from clipsearch.serve.records import hit_record, page_record
 from clipsearch.types import Hit, Page, PayloadValue
 
 if TYPE_CHECKING:
@@ -18,39 +19,15 @@ if TYPE_CHECKING:
 
     from clipsearch.models import ModelCard
 
+__all__ = ["hit_record", "page_record"]
 _NAME_FIELDS = ("name", "title", "caption", "label", "description")
 _MAX_DETAILS = 40
-
-
-def hit_record(hit: Hit, rank: int) -> dict[str, Any]:
-    """A hit as it appears in --json and --jsonl."""
-    return {
-        "rank": rank,
-        "key": hit.key,
-        "score": round(hit.score, 6),
-        "why": {name: round(value, 6) for name, value in hit.why.items()},
-        "path": hit.path,
-        "id": hit.id,
-        "payload": user_payload(hit),
-    }
+_CHANNELS = {"image": "picture"}
 
 
 def user_payload(hit: Hit) -> dict[str, PayloadValue]:
     """The user's own columns, without clipsearch's."""
     return {name: value for name, value in hit.payload.items() if not name.startswith("_")}
-
-
-def page_record(page: Page, collection: str, model: str) -> dict[str, Any]:
-    """A page as --json prints it."""
-    return {
-        "query": page.query.text if page.query else "",
-        "collection": collection,
-        "model": model,
-        "offset": page.offset,
-        "limit": page.limit,
-        "has_more": page.has_more,
-        "hits": [hit_record(hit, page.offset + i) for i, hit in enumerate(page, start=1)],
-    }
 
 
 def print_json(record: Mapping[str, Any]) -> None:
@@ -72,44 +49,74 @@ def print_paths(page: Page, *, zero: bool) -> None:
 
 
 def print_page(page: Page) -> None:
-    """A table for a terminal; tab-separated rank, score, key, name, path elsewhere."""
+    """A table for a terminal; tab-separated rank, score, key, name, path, confidence elsewhere."""
     if not sys.stdout.isatty() and not _forced_colour():
         for rank, hit in enumerate(page, start=page.offset + 1):
-            click.echo("\t".join([str(rank), f"{hit.score:.3f}", hit.key, name_of(hit), hit.path]))
+            sure = "" if hit.confidence is None else f"{hit.confidence:.3f}"
+            click.echo("\t".join([str(rank), f"{hit.score:.3f}", hit.key, name_of(hit), hit.path, sure]))
         return
     print_table(page)
 
 
 def print_table(page: Page) -> None:
-    """The page as a table, whatever stdout is; a narrow terminal leaves out the picture's name."""
+    """The page as a table, whatever stdout is, with a line below which nothing is certain.
+
+    A narrow terminal leaves out what found a hit and the picture's name.
+    """
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False)
     key = min(26, max((len(hit.key) for hit in page), default=3))
-    picture = (
-        min(32, max((len(Path(hit.path).name) for hit in page), default=7)) if console.width >= 100 else 0
-    )
-    what = console.width - sum(width + 2 for width in (3, 5, key, picture) if width)
+    found_by = 18 if console.width >= 90 else 0
+    picture = min(32, max((len(Path(hit.path).name) for hit in page), default=7))
+    picture = picture if console.width >= 110 else 0
+    what = console.width - sum(width + 2 for width in (3, 5, key, found_by, picture) if width)
+    columns = (("#", 3), ("conf", 5), ("key", key), ("what it is", what), ("found by", found_by))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header, width in (("#", 3), ("score", 5), ("key", key), ("what it is", what), ("picture", picture)):
-        if width:
-            justify: Literal["left", "right"] = "right" if header in ("#", "score") else "left"
-            style = "dim" if header == "picture" else ""
-            table.add_column(
-                header, justify=justify, width=width, no_wrap=True, overflow="ellipsis", style=style
-            )
-    for rank, hit in enumerate(page, start=page.offset + 1):
-        score = "exact" if "exact key" in hit.why else ("–" if "filter" in hit.why else f"{hit.score:.3f}")
-        name = Text(name_of(hit))
-        details = details_of(hit)
-        if details:
-            name.append(f"  {details}", style="dim")
-        cells: list[str | Text] = [str(rank), score, _link(hit.key, hit.path), name]
-        cells.append(_link(Path(hit.path).name, hit.path))
-        table.add_row(*cells[: len(table.columns)])
+    shown = [(header, width) for header, width in (*columns, ("picture", picture)) if width]
+    for header, width in shown:
+        justify: Literal["left", "right"] = "right" if header in ("#", "conf") else "left"
+        style = "dim" if header in ("found by", "picture") else ""
+        table.add_column(header, justify=justify, width=width, no_wrap=True, overflow="ellipsis", style=style)
+    certain = None if page.confident_until is None else page.confident_until - page.offset
+    for i, hit in enumerate(page):
+        if certain == i and (i > 0 or page.offset == 0):
+            line = {"what it is": "— nothing certain from here on —"}
+            table.add_row(*(line.get(header, "") for header, _ in shown), style="yellow")
+        cells = _cells(hit, page.offset + i + 1)
+        table.add_row(*(cells[header] for header, _ in shown))
     console.print(table)
+
+
+def _cells(hit: Hit, rank: int) -> dict[str, str | Text]:
+    from rich.text import Text
+
+    name = Text(name_of(hit))
+    details = " · ".join(filter(None, [details_of(hit), f"+{len(hit.others)} alike" if hit.others else ""]))
+    if details:
+        name.append(f"  {details}", style="dim")
+    return {
+        "#": str(rank),
+        "conf": score_of(hit),
+        "key": _link(hit.key, hit.path),
+        "what it is": name,
+        "found by": found_by(hit),
+        "picture": _link(Path(hit.path).name, hit.path),
+    }
+
+
+def score_of(hit: Hit) -> str:
+    """How sure the hit is, in percent; "exact" for a key that was typed, a dash after a filter alone."""
+    if "exact key" in hit.why:
+        return "exact"
+    return "–" if hit.confidence is None else f"{100 * hit.confidence:.0f} %"
+
+
+def found_by(hit: Hit) -> str:
+    """The channels that found the hit, the one that counted most first."""
+    names = [(value, name) for name, value in hit.why.items() if value > 0 and name != "exact key"]
+    return " ".join(_CHANNELS.get(name, name) for _, name in sorted(names, reverse=True))
 
 
 def name_of(hit: Hit) -> str:
