@@ -1,0 +1,124 @@
+"""Who finds something for a query: pictures by vector, records by their words, part numbers by their letters.
+
+Each channel gives its hits best first, without payloads. Knows nothing of how channels are fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from clipsearch import lexical
+from clipsearch.query import all_of
+from clipsearch.search.asking import Wanted
+from clipsearch.store import RESERVED, Store
+from clipsearch.types import Filter, Hit, Ids, Match, Not, Or, Phrase, Prefix
+
+HEAD = 300
+"""Hits of each channel that are fused. Fixed, so that a deep page sees the ranking the first page saw."""
+_MIN_PREFIX = 3  # letters of a part number's beginning
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the channels found. image: the pictures' own ranking, as far as HEAD; more of it by nearest."""
+
+    image: list[Hit]
+    words: list[Hit]
+    exact: list[Hit]  # the record whose key was typed
+    beginning: list[Hit]  # records whose key begins with what was typed
+    nearest: Callable[[int], list[Hit]]  # the best n of the pictures' ranking
+    condition: Filter | None
+
+
+def find(wanted: Wanted, store: Store, *, exact: bool = False, image: list[Hit] | None = None) -> Found:
+    """Ask the channels. image: the pictures' ranking where it was asked for already.
+
+    exact: scan all vectors, use no graph. Raises QueryError, UnknownField, StoreError.
+    """
+    assert wanted.vector is not None
+    condition = condition_of(wanted, store)
+
+    def nearest(n: int) -> list[Hit]:
+        if wanted.likes is None and wanted.unlikes is None:
+            assert wanted.vector is not None
+            return store.search(
+                wanted.vector, limit=n, filter=condition, exact=exact or None, with_payload=False
+            )
+        none = np.empty((0, store.spec.fingerprint.dim), np.float32)
+        return store.recommend(
+            none if wanted.likes is None else wanted.likes,
+            none if wanted.unlikes is None else wanted.unlikes,
+            target=wanted.target,
+            limit=n,
+            filter=condition,
+            with_payload=False,
+        )
+
+    typed = wanted.query.record_id
+    return Found(
+        image=nearest(HEAD) if image is None else image,
+        words=_by_words(wanted, store, condition),
+        exact=[] if typed is None else _by_key(typed, wanted, store, condition),
+        beginning=[] if typed is None else _by_beginning(typed, wanted, store, condition),
+        nearest=nearest,
+        condition=condition,
+    )
+
+
+def condition_of(wanted: Wanted, store: Store) -> Filter | None:
+    """The query's filter, with what its quoted words demand, and without the examples themselves."""
+    conditions: list[Filter] = [] if wanted.query.filter is None else [wanted.query.filter]
+    if has_words(store):
+        for term in wanted.query.terms:
+            tokens = tuple(lexical.phrase_tokens(term.value)) if term.quoted else ()
+            if tokens:
+                conditions.append(Phrase(tokens) if term.weight > 0 else Not(Phrase(tokens)))
+    if wanted.examples:
+        conditions.append(Not(Ids(wanted.examples)))
+    return all_of(conditions)
+
+
+def has_words(store: Store) -> bool:
+    """Whether the records have words besides their pictures' names."""
+    kinds = store.spec.fields.items()
+    return store.spec.lexical > 0 and any(
+        kind in ("keyword", "text") and name not in RESERVED for name, kind in kinds
+    )
+
+
+def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
+    if not wanted.words or store.spec.lexical == 0:
+        return []
+    vector = lexical.query_vector(lexical.tokens(wanted.words))
+    return store.search_sparse(vector, limit=HEAD, filter=condition, with_payload=False)
+
+
+def _by_key(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
+    """The pictures of the record, in order of key."""
+    spellings = _spellings(typed)
+    named = Or((Match("_key", spellings), Match("_group", spellings)))
+    return _in_order(named, wanted, store, condition, limit=100)
+
+
+def _by_beginning(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
+    """Records whose part number begins so; only where what was typed looks like a part number."""
+    looks = len(typed) >= _MIN_PREFIX and " " not in typed and any(c.isdigit() for c in typed)
+    if not looks:
+        return []
+    named = Or(tuple(Prefix(f, s) for f in ("_key", "_group") for s in _spellings(typed)))
+    return _in_order(named, wanted, store, condition, limit=HEAD)
+
+
+def _in_order(
+    named: Filter, wanted: Wanted, store: Store, condition: Filter | None, *, limit: int
+) -> list[Hit]:
+    assert wanted.vector is not None
+    both = all_of([named] if condition is None else [named, condition])
+    return sorted(store.search(wanted.vector, limit=limit, filter=both), key=lambda hit: (hit.key, hit.id))
+
+
+def _spellings(typed: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((typed, typed.upper(), typed.lower())))

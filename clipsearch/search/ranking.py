@@ -1,0 +1,144 @@
+"""One order of all hits: the channels fused, penalties taken off, the rest of the pictures behind.
+
+Owns the formulas of fusion and of negation. The order is one and the same for every page of a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsearch.query import all_of
+from clipsearch.search.asking import Unwanted, Vector, Wanted
+from clipsearch.search.channels import HEAD, Found, has_words
+from clipsearch.store import Store
+from clipsearch.types import Hit, Ids, Phrase
+
+RRF_K = 60
+"""Cormack, Clarke and Buettcher (2009), reciprocal rank fusion: the sum over channels of w / (k + rank)."""
+WEIGHTS = {"image": 1.0, "words": 1.0, "key": 2.0}
+_MARGIN = -0.25  # standard deviations: an average neighbour pays a little already
+_AROUND = 200  # of the nearest pictures, over which a penalty is standardised
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All hits of a query in order: the head, exact hits first, then the rest of the pictures' ranking."""
+
+    head: list[Hit]
+    seen: frozenset[str]  # ids of all that the head was made of
+    found: Found
+    scale: float  # of the fused score; 0: pictures alone, whose score is the cosine
+
+    def rest(self, begin: int, end: int) -> list[Hit]:
+        """A range of the hits behind the head: the pictures' ranking without what was seen."""
+        if end <= begin or len(self.found.image) < HEAD:
+            return []
+        ranked = self.found.nearest(len(self.seen) + end)  # at most all of seen are among them
+        rest = [(rank, hit) for rank, hit in enumerate(ranked, start=1) if hit.id not in self.seen]
+        if not self.scale:
+            return [replace(hit, cosine=hit.score) for _, hit in rest[begin:end]]
+        weight = self.scale * WEIGHTS["image"]
+        return [_fused(hit, {"image": weight / (RRF_K + rank)}) for rank, hit in rest[begin:end]]
+
+
+def rank(wanted: Wanted, found: Found, store: Store, *, trust_in_words: float = 1.0) -> Ranking:
+    """The order of what the channels found.
+
+    With pictures alone a hit's score is its cosine, less penalties; otherwise it is the fused score, 1.0
+    for a hit that is first in each channel. trust_in_words scales the weight of the words' channel.
+    """
+    images = penalised(found.image, wanted.unwanted, store)
+    weights = {
+        "image": WEIGHTS["image"] if images else 0.0,
+        "words": WEIGHTS["words"] * trust_in_words if found.words else 0.0,
+        "key": WEIGHTS["key"] if found.beginning else 0.0,
+    }
+    scale = (RRF_K + 1) / sum(weights.values()) if found.words or found.beginning else 0.0
+    head = _fuse(images, found, weights, scale) if scale else images
+    head = _without_words(head, wanted.unwanted, store)
+    exact = [
+        replace(hit, payload={}, why={"exact key": 1.0, **hit.why}, cosine=hit.score) for hit in found.exact
+    ]
+    first = {hit.id for hit in exact}
+    seen = frozenset(first.union(hit.id for hit in head))
+    return Ranking([*exact, *(hit for hit in head if hit.id not in first)], seen, found, scale)
+
+
+def penalised(hits: Sequence[Hit], unwanted: Iterable[Unwanted], store: Store) -> list[Hit]:
+    """Pictures in a new order: score = cosine - w * s * max(0, z + 1/4), for each unwanted term.
+
+    z standardises, over the 200 nearest pictures, how much nearer a picture is to the wanted words with
+    the unwanted among them ("brass bolt") than to the wanted words alone; s is the standard deviation of
+    their cosines. A picture that is no nearer pays nothing, where subtracting the vector of "brass" also
+    pushes away whatever else looks like it. `python -m clipsearch.demo evaluate-negation` compares both.
+    """
+    some = list(unwanted)
+    if not some or not hits:
+        return [replace(hit, cosine=hit.score) for hit in hits]
+    ids = [hit.id for hit in hits]
+    cosines = np.array([hit.score for hit in hits])  # (N,)
+    besides = cosines_with(store, ids, [term.beside for term in some])  # (U, N)
+    near = slice(0, _AROUND)
+    penalty = np.zeros(len(ids))
+    for term, beside in zip(some, besides, strict=True):
+        excess = beside - cosines
+        z = (excess - excess[near].mean()) / max(float(excess[near].std()), 1e-6)
+        penalty += term.weight * float(cosines[near].std()) * np.maximum(0.0, z - _MARGIN)
+    scored = [
+        replace(hit, score=hit.score - float(p), cosine=hit.score, why={**hit.why, "unwanted": -float(p)})
+        for hit, p in zip(hits, penalty, strict=True)
+    ]
+    return sorted(scored, key=lambda hit: (-hit.score, hit.id))
+
+
+def cosines_with(store: Store, ids: Sequence[str], vectors: Sequence[Vector]) -> NDArray[np.float64]:
+    """The cosines of points (N) and unit vectors (V), as (V, N); the vectors stay in the engine."""
+    if not ids or not len(vectors):
+        return np.zeros((len(vectors), len(ids)))
+    place = {id: i for i, id in enumerate(ids)}
+    made = np.zeros((len(vectors), len(ids)))
+    found = store.search_batch(
+        np.stack(vectors).astype(np.float32), limit=len(ids), filter=Ids(tuple(ids)), with_payload=False
+    )
+    for row, hits in zip(made, found, strict=True):
+        for hit in hits:
+            row[place[hit.id]] = hit.score
+    return made
+
+
+def _fuse(images: Sequence[Hit], found: Found, weights: Mapping[str, float], scale: float) -> list[Hit]:
+    parts: dict[str, dict[str, float]] = {}
+    hits: dict[str, Hit] = {}
+    ranked = {
+        "image": list(enumerate(images, start=1)),
+        "words": list(enumerate(found.words, start=1)),
+        "key": [(1, hit) for hit in found.beginning],  # each of them as good as the other
+    }
+    for name, channel in ranked.items():
+        for rank, hit in channel:
+            hits.setdefault(hit.id, hit if name == "image" else Hit(hit.id, 0.0, {}))
+            parts.setdefault(hit.id, {})[name] = scale * weights[name] / (RRF_K + rank)
+    fused = [_fused(hits[id], why) for id, why in parts.items()]
+    return sorted(fused, key=lambda hit: (-hit.score, hit.id))
+
+
+def _fused(hit: Hit, why: dict[str, float]) -> Hit:
+    return replace(hit, score=sum(why.values()), why=why)
+
+
+def _without_words(hits: list[Hit], unwanted: Iterable[Unwanted], store: Store) -> list[Hit]:
+    """Hits whose words hold an unwanted term, behind those whose words do not; in order otherwise."""
+    behind: set[str] = set()
+    if hits and has_words(store):
+        those = Ids(tuple(hit.id for hit in hits))
+        for term in unwanted:
+            if term.tokens:
+                condition = all_of([those, Phrase(term.tokens)])
+                held = store.search(term.beside, limit=len(hits), filter=condition, with_payload=False)
+                behind |= {hit.id for hit in held}
+    marked = [replace(h, why={**h.why, "unwanted words": -1.0}) if h.id in behind else h for h in hits]
+    return sorted(marked, key=lambda hit: hit.id in behind)
