@@ -119,6 +119,10 @@ class Collection:
         if n != self._spec.hnsw_ef:
             self._save(replace(self._spec, hnsw_ef=n))
 
+    def unindexed(self) -> list[str]:
+        """Fields without an index, or with an earlier version's; add_fields makes them."""
+        return list(self._open.unindexed(self._kinds))
+
     # --- reading -------------------------------------------------------------------------------
 
     def retrieve(self, ids: Iterable[str], *, with_vectors: bool = False) -> list[Point]:

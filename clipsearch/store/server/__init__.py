@@ -90,6 +90,12 @@ def delete_collection(name: str, settings: Settings, *, client: QdrantClient | N
     shutil.rmtree(settings.collection_dir(name), ignore_errors=True)
 
 
+def server_version(settings: Settings, *, client: QdrantClient | None = None) -> str:
+    """The version of the server at settings.url, such as 1.16.0."""
+    with _borrowed(settings, client) as connection:
+        return str(connection.call(connection.client.info, tries=2).version)
+
+
 def _connection(settings: Settings, client: QdrantClient | None) -> Connection:
     return connect(settings) if client is None else Connection(client, settings.url or "memory", owned=False)
 
