@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from clipsearch.errors import SourceError
-from clipsearch.search import require_same_model
+from clipsearch.search import calibration, require_same_model
 from clipsearch.settings import Settings
 from clipsearch.store import Store
 from clipsearch.types import CollectionSpec, ImageFile, Point
@@ -30,6 +30,7 @@ from indexer.writer import Writer
 
 SKIPPED = "skipped.jsonl"
 INDEXING, STORE = "indexing", "store"
+_CALIBRATE_FROM = 100  # pictures encoded; fitting embeds some hundred texts, seconds with a large model
 _PROGRESS_EVERY = 1000  # files found, when none of them has to be read
 
 
@@ -174,6 +175,9 @@ class _Run:
             self._sync()
             self._renew_words(self.target.open_store())
             self.target.open_store().optimize()
+            if self.report.encoded >= _CALIBRATE_FROM:
+                self._tell("calibrating")
+                calibration.refresh(self.target.open_store(), self.encoding.encoders[0], self.target.folder)
         self.report.skipped_file = str(self._write_skipped(self.target.ledger))
         self.report.seconds = time.monotonic() - self.started
 

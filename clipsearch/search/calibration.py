@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clipsearch import lexical
 from clipsearch.encoder import Encoder
+from clipsearch.search.channels import has_words
 from clipsearch.search.confidence import Calibration, Curve, FittedOn, evidence, unit
 from clipsearch.store import RESERVED, Store, all_fields
 from clipsearch.types import Point
@@ -51,7 +52,7 @@ class Judged:
 
 
 def load(folder: Path | None, store: Store) -> Calibration | None:
-    """The calibration kept in the folder; None where there is none for this model and about this size."""
+    """The calibration kept in the folder; None where there is none for this collection's model."""
     if folder is None:
         return None
     try:
@@ -62,8 +63,20 @@ def load(folder: Path | None, store: Store) -> Calibration | None:
         found = Calibration(tuple(data.pop("neutral")), text, image, **data)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    grown = abs(store.count() - found.n_points) > _STALE * max(found.n_points, 1)
-    return None if grown or len(found.neutral) != store.spec.fingerprint.dim else found
+    return found if len(found.neutral) == store.spec.fingerprint.dim else None
+
+
+def current(folder: Path | None, store: Store, encoder: Encoder) -> Calibration:
+    """The kept calibration, its background sampled anew where the collection has changed by a quarter."""
+    kept = load(folder, store)
+    if kept is not None and abs(store.count() - kept.n_points) <= _STALE * max(kept.n_points, 1):
+        return kept
+    made = background(store, encoder)
+    if kept is not None:  # its curve is in units of the background's spread, and labels are dear
+        text = replace(kept.text, mean=made.text.mean, std=made.text.std)
+        made = replace(made, text=text)
+    save(made, folder, store)
+    return made
 
 
 def save(calibration: Calibration, folder: Path | None, store: Store) -> None:
@@ -108,6 +121,13 @@ def fitted(store: Store, encoder: Encoder, judged: Iterable[Judged] = ()) -> Cal
     )
     on: FittedOn = "judgements" if pairs else "words"
     return replace(plain, text=_refitted(plain.text, values, labels, on))
+
+
+def refresh(store: Store, encoder: Encoder, folder: Path) -> None:
+    """Fit and keep the calibration of a collection whose records have words, unless one is fitted already."""
+    kept = load(folder, store)
+    if has_words(store) and (kept is None or kept.text.fitted_on == "background"):
+        save(fitted(store, encoder), folder, store)
 
 
 # --- labels ------------------------------------------------------------------------------------

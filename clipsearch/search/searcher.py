@@ -114,11 +114,7 @@ class Searcher:
     def calibration(self) -> Calibration:
         """The collection's calibration: kept beside it, or sampled now."""
         if self._calibration is None:
-            found = calibration.load(self._folder, self.store)
-            if found is None:
-                found = calibration.background(self.store, self.encoder)
-                calibration.save(found, self._folder, self.store)
-            self._calibration = found
+            self._calibration = calibration.current(self._folder, self.store, self.encoder)
         return self._calibration
 
     def calibrate(self, judged: Iterable[Judged] = ()) -> Calibration:
