@@ -391,11 +391,14 @@ def test_what_a_killed_server_left_is_ignored_overwritten_and_swept(filled: Sett
         kill(server)
     old = json.loads(record.read_text())["address"]
     assert Path(old).exists()
+    copy = record.read_text()
     store.open_store("main", filled).close()
+    assert not record.exists()
+    assert not Path(old).parent.exists()
+    record.write_text(copy)
     with serving(filled) as server:
         new = json.loads(record.read_text())
         assert (new["pid"], new["address"] != old) == (server.pid, True)
-        assert not Path(old).parent.exists()
         store.open_store("main", filled).close()
     assert not Path(new["address"]).parent.exists()
 

@@ -24,7 +24,7 @@ from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import WAIT_S, CollectionLock
 from clipsearch.store.payload import json_path
 from clipsearch.store.protocol import Store
-from clipsearch.store.served import Connection, ServedStore, find
+from clipsearch.store.served import Connection, ServedStore, find, sweep
 from clipsearch.store.spec import all_fields, check_fields
 from clipsearch.store.wording import of_this_version
 from clipsearch.types import CollectionSpec
@@ -81,10 +81,13 @@ def _own(folder: Folder, wait_s: float) -> CollectionLock | Connection:
             return connection
         left = deadline - time.monotonic()
         try:
-            return CollectionLock(folder.path, wait_s=max(0.0, min(left, _LOOK_EVERY_S)))
+            lock = CollectionLock(folder.path, wait_s=max(0.0, min(left, _LOOK_EVERY_S)))
         except CollectionLocked:
             if left <= 0:
                 raise
+        else:
+            sweep(folder.path)
+            return lock
 
 
 def _open(folder: Folder, lock: CollectionLock, settings: Settings) -> Collection:

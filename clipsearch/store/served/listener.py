@@ -129,9 +129,7 @@ class Listener:
         folder = Path(self._stores[name].info().location)
         if not folder.is_dir():
             return  # a Qdrant server's, which everybody can reach
-        old = records.read(folder)
-        if old is not None:  # we have the collection's lock, so whoever left this is gone
-            wire.remove_address(old.address)
+        records.sweep(folder)
         records.write(folder, Record.of(folder, self._address, self._key, sorted(self._handlers)))
         self._folders[name] = folder
 

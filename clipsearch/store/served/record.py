@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clipsearch.store.served.methods import protocol
-from clipsearch.store.served.wire import Address
+from clipsearch.store.served.wire import Address, remove_address
 
 FILE = "served.json"
 
@@ -57,6 +57,14 @@ def write(folder: Path, record: Record) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process left that was killed while it served the collection. Its lock must be held."""
+    found = read(folder)
+    if found is not None:
+        remove_address(found.address)
+        remove(folder, found.address)
 
 
 def remove(folder: Path, address: Address) -> None:
