@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from clipsearch import images, lexical
 from clipsearch import store as stores
@@ -31,6 +33,7 @@ from clipsearch.store import Store, server
 from clipsearch.store.collection import Collection
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Payload, Phrase, Point, SparseVector
 from indexer.options import RunOptions
+from indexer.report import RunReport
 from indexer.run import run
 from indexer.shards.export import ExportOptions, export
 from indexer.shards.load import LoadReport, load
@@ -113,7 +116,7 @@ def test_a_text_is_cut_into_whole_words_and_their_parts(text: str, expected: set
         ("bolts", "bolt"),
         ("bushes", "bush"),
         ("boxes", "box"),
-        ("assemblies", "assembly"),
+        ("bodies", "body"),
         ("valves", "valve"),
     ],
 )
@@ -195,17 +198,12 @@ def test_a_very_long_text_is_cut() -> None:
 
 def test_tokens_have_the_same_indices_in_every_process() -> None:
     code = "from clipsearch.lexical import query_vector; print(query_vector(['bolt', '鋼']).indices)"
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            env={"PYTHONHASHSEED": seed},
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert runs == {str(query_vector(["bolt", "鋼"]).indices)}
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
+        )
+        assert done.stdout.strip() == str(query_vector(["bolt", "鋼"]).indices)
 
 
 def test_a_word_counts_more_when_repeated_and_less_in_a_long_record() -> None:
@@ -343,9 +341,8 @@ def test_a_vector_that_comes_with_a_point_is_made_anew_and_words_do_not_show(tmp
         (again,) = made.retrieve([point.id])
         assert again.payload == point.payload
         made.upsert([Point(point.id, point.vectors, {"price": 1.0})])
-        assert made.retrieve([point.id], with_vectors=True)[0].vectors.keys() == {"image"}, (
-            "no words, no vector"
-        )
+        (wordless,) = made.retrieve([point.id], with_vectors=True)
+        assert set(wordless.vectors) == {"image"}
 
 
 # --- collections of another version ----------------------------------------------------------------
@@ -394,9 +391,10 @@ def test_indexing_again_gives_older_records_their_words(settings: Settings, tmp_
     (tmp_path / "pictures" / "hex bolts").mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     images.save_jpeg(pixels, tmp_path / "pictures" / "hex bolts" / "M8x40.jpg")
-    go = lambda **more: run(
-        open_source(tmp_path / "pictures", SourceOptions()), settings, RunOptions(), **more
-    )
+
+    def go(**more: Any) -> RunReport:
+        return run(open_source(tmp_path / "pictures", SourceOptions()), settings, RunOptions(), **more)
+
     assert go().encoded == 1
     as_an_earlier_version_left_it(settings)
     stages: list[tuple[str, int, int]] = []
