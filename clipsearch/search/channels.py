@@ -18,6 +18,7 @@ from clipsearch.types import Filter, Hit, Ids, Match, Not, Or, Phrase, Prefix
 
 HEAD = 300
 """Hits of each channel that are fused. Fixed, so that a deep page sees the ranking the first page saw."""
+_MAX_VIEWS = 100  # pictures of one record
 _MIN_PREFIX = 3  # letters of a part number's beginning
 
 
@@ -97,10 +98,15 @@ def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hi
 
 
 def _by_key(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
-    """The pictures of the record, in order of key."""
-    spellings = _spellings(typed)
-    named = Or((Match("_key", spellings), Match("_group", spellings)))
-    return _in_order(named, wanted, store, condition, limit=100)
+    """The pictures of the record, in order of key; in another letter case only where none is as typed."""
+    named = Or((Match("_key", (typed,)), Match("_group", (typed,))))
+    as_typed = _in_order(named, wanted, store, condition, limit=_MAX_VIEWS)
+    tokens = tuple(lexical.phrase_tokens(typed))
+    if as_typed or not tokens or store.spec.lexical == 0:
+        return as_typed
+    wording = _in_order(Phrase(tokens), wanted, store, condition, limit=_MAX_VIEWS)
+    same = typed.casefold()
+    return [h for h in wording if same in (h.key.casefold(), str(h.payload.get("_group", "")).casefold())]
 
 
 def _by_beginning(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
