@@ -117,7 +117,8 @@ def calibrate(
         output.print_json({"text": asdict(curve), "image": asdict(made.image), "n_points": made.n_points})
         return
     how = {
-        "background": "from the background alone: too few labels of either kind, or the model cannot tell them apart",
+        "background": "from the background alone: too few labels of either kind, or the model cannot tell "
+        "them apart",
         "words": f"fitted to {curve.n_pairs:,} hits of the records' own words",
         "judgements": f"fitted to {curve.n_pairs:,} judged pairs",
     }[curve.fitted_on]
