@@ -21,6 +21,7 @@ COMMANDS = {
     "load": ("indexer.shards.cli:load", "Fill a collection from Parquet shards."),
     "export": ("indexer.shards.cli:export", "Write a collection as Parquet shards, or for clip-retrieval."),
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
+    "verify": ("clipsearch.cli.verify:verify", "Compare a collection's graph with an exact scan."),
     "dupes": ("clipsearch.cli.dupes:dupes", "Find duplicates in a collection; delete nothing."),
     "doctor": ("clipsearch.cli.doctor:doctor", "Check the installation and a collection."),
     "serve": ("clipsearch.cli.serve:serve", "Serve collections over HTTP."),

@@ -104,13 +104,14 @@ def verify(
 
 def _encoded(store: Store, file: Path, settings: Settings) -> Embeddings:
     from clipsearch.encoder import Encoder
+    from clipsearch.search import require_same_model
 
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     texts = [line for line in lines if line]
     if not texts:
         raise click.UsageError(f"{file} has no query in it; write one a line.")
     encoder = Encoder.open(store.spec.fingerprint.model, device=settings.device, cache=settings.cache)
-    encoder.require_same(store.spec.fingerprint)
+    require_same_model(store.name, store.spec.fingerprint, encoder.fingerprint)
     return encoder.encode_texts(texts)
 
 
@@ -149,8 +150,8 @@ def _row(row: Measured) -> dict[str, float]:
 
 def _print(found: Verification, applied: Measured | None) -> None:
     click.echo(
-        f"collection {found.collection!r}: {found.n_points:,} points, {found.n_indexed:,} of them in a graph; "
-        f"{found.n_queries} queries, top {found.k}"
+        f"collection {found.collection!r}: {found.n_points:,} points, {found.n_indexed:,} of them in a "
+        f"graph; {found.n_queries} queries, top {found.k}"
     )
     click.echo(f"{'ef':>12}  recall@{found.k:<3}  p50 ms  p95 ms")
     for row in found.rows:
@@ -170,7 +171,7 @@ def _print_row(label: str, row: Measured) -> None:
 def _verdict(found: Verification, applied: Measured | None) -> str:
     enough = found.enough
     if applied is not None:
-        return f"kept: every search of this collection keeps {applied.ef} candidates (recall {applied.recall:.4f})"
+        return f"kept: searches of this collection keep {applied.ef} candidates (recall {applied.recall:.4f})"
     if enough is None:
         return (
             f"no ef tried reaches {found.wanted:g}; ask for less with --recall, or search exactly "
