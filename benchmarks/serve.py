@@ -144,9 +144,10 @@ async def clients(port: int, seconds: float, arguments: argparse.Namespace) -> T
                 status, _ = await answer(reader)
             except (OSError, asyncio.IncompleteReadError) as exc:
                 status = type(exc).__name__
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             tally.seconds.append(time.perf_counter() - started)
             tally.statuses[status] += 1
+            if not status.isdigit():
+                return  # a connection that broke is an error, and not made good
         writer.close()
 
     await asyncio.gather(*(one(number) for number in range(arguments.clients)))
