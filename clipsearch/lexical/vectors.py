@@ -48,14 +48,14 @@ def query_vector(words: Sequence[str]) -> SparseVector:
 
 def weighted(index_lists: Iterable[Sequence[int]]) -> SparseVector:
     """document_vector of tokens that are indices already."""
-    times: dict[int, int] = {}
-    n = 0
-    for some in index_lists:
-        n += len(some)
-        for index in some:
-            times[index] = times.get(index, 0) + 1
+    every = [index for some in index_lists for index in some]
+    n, indices = len(every), sorted(set(every))
     weights = _weights(n)
-    indices = sorted(times)
+    if len(indices) == n:  # no doubles: most short records
+        return SparseVector(indices, [weights[1]] * n)
+    times: dict[int, int] = {}
+    for index in every:
+        times[index] = times.get(index, 0) + 1
     return SparseVector(indices, [weights[min(times[index], _MAX_TIMES)] for index in indices])
 
 
