@@ -31,7 +31,7 @@ def listener(collections: OpenCollections) -> Listener:
 def _search(collections: OpenCollections, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """page and model for {collection, text or query, image, filter, options, folder}.
 
-    image: absolute paths; options: Searcher.search's; folder: what paths in the text are relative to.
+    image: absolute paths or addresses; options: Searcher.search's; folder: what paths in the text are relative to.
     """
     searcher = collections.searcher(arguments["collection"])
     query = arguments.get("query") or query_language.parse(
@@ -39,7 +39,7 @@ def _search(collections: OpenCollections, arguments: Mapping[str, Any]) -> dict[
     )
     page = searcher.search(
         _placed(query, Path(arguments.get("folder", "/"))),
-        image=[Path(path) for path in arguments.get("image", ())],
+        image=list(arguments.get("image", ())),
         filter=list(arguments.get("filter", ())),
         **arguments.get("options", {}),
     )
