@@ -31,7 +31,7 @@ def listener(collections: OpenCollections) -> Listener:
 def _search(collections: OpenCollections, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """page and model for {collection, text or query, image, filter, options, folder}.
 
-    image: absolute paths or addresses; options: Searcher.search's; folder: what paths in the text are relative to.
+    image: absolute paths or addresses; options: Searcher.search's; folder: where the text's paths begin.
     """
     searcher = collections.searcher(arguments["collection"])
     query = arguments.get("query") or query_language.parse(
