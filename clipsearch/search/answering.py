@@ -19,7 +19,7 @@ from clipsearch.search.ranking import Ranking, rank
 from clipsearch.store import Store, all_fields
 from clipsearch.types import Hit, Page, Query, SearchOptions
 
-_STEP = 100  # hits whose confidence is looked at together
+_STEP = 25  # hits whose confidence is looked at together at first; then twice as many, and so on
 _DIVERSE = 100  # hits that diversity rearranges
 _WALK = 20_000  # hits that grouping looks through
 
@@ -34,8 +34,9 @@ def answer(
 ) -> Page:
     """The page that options ask for. nearest: the pictures' ranking where it was asked for already."""
     found = find(wanted, store, exact=options.exact, image=nearest)
-    ranking = rank(wanted, found, store, trust_in_words=_trust(wanted, found.words, store))
-    made = _Answer(wanted, options, store, calibration, ranking)
+    known = _known(wanted, found.words, store)
+    ranking = rank(wanted, found, store, trust_in_words=known)
+    made = _Answer(wanted, options, store, calibration, ranking, known)
     made.rearrange()
     return made.page()
 
@@ -63,6 +64,7 @@ class _Answer:
     store: Store
     calibration: Calibration
     ranking: Ranking
+    known: float  # share of the query's words that the best record holds
     n_confident: int = 0
     n_sure: int = 0  # hits of the head whose confidence is known
 
@@ -92,7 +94,7 @@ class _Answer:
         has_more = len(hits) > self.options.top
         hits = hits[: self.options.top]
         known = max(0, min(self.n_sure - begin, len(hits)))
-        page = hits[:known] + self._confident(hits[known:])
+        page = hits[:known] + (self._confident(hits[known:]) if hits[known:] else [])
         return Page(tuple(page), begin, self.options.top, has_more, self.n_confident, self.wanted.query)
 
     # --- steps -----------------------------------------------------------------------------------
@@ -118,7 +120,7 @@ class _Answer:
         groups = rows.grouped(hits, field)
         n = 0
         while len(groups) < needed and n < _WALK:
-            step = max(needed, _STEP) * 2
+            step = max(needed, 100) * 2
             more = filled(self.ranking.rest(n, n + step), self.store)
             hits += more
             groups = rows.grouped(hits, field)
@@ -129,18 +131,21 @@ class _Answer:
 
     def _judge(self, *, to_the_end: bool) -> None:
         """Fill in confidences from the beginning of the head, up to the first step that is not confident."""
-        head = list(self.ranking.head)
+        head, step = list(self.ranking.head), _STEP
         while self.n_sure < len(head):
-            some = self._confident(head[self.n_sure : self.n_sure + _STEP])
-            head[self.n_sure : self.n_sure + len(some)] = some
-            self.n_sure += len(some)
+            part = slice(self.n_sure, self.n_sure + step)
+            some = self._confident(head[part])
+            head[part] = some  # fewer, where records were deleted meanwhile
+            self.n_sure, step = self.n_sure + len(some), 2 * step
             self.n_confident = _leading(head[: self.n_sure])
             if self.n_confident < self.n_sure and not to_the_end:
                 break
         self.ranking = replace(self.ranking, head=head)
 
     def _confident(self, hits: Sequence[Hit]) -> list[Hit]:
-        return confidences(filled(hits, self.store), self.wanted, self.calibration, self.store)
+        return confidences(
+            filled(hits, self.store), self.wanted, self.calibration, self.store, known=self.known
+        )
 
 
 def filled(hits: Sequence[Hit], store: Store) -> list[Hit]:
@@ -161,8 +166,8 @@ def _leading(hits: Sequence[Hit]) -> int:
     return next((i for i, h in enumerate(hits) if (h.confidence or 0.0) < CONFIDENT), len(hits))
 
 
-def _trust(wanted: Wanted, words: Sequence[Hit], store: Store) -> float:
-    """The weight of the words' channel: the share of the query's words that its best hit holds."""
+def _known(wanted: Wanted, words: Sequence[Hit], store: Store) -> float:
+    """The share of the query's words that the best hit of the words' channel holds: how far to trust it."""
     kinds = all_fields(store.spec)
     return max(
         (lexical.matched(wanted.words, h.payload, kinds) for h in filled(words[:1], store)), default=0.0
