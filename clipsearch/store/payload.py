@@ -54,6 +54,7 @@ def stored_name(name: str) -> str:
     return stored_text(name.replace('"', "%22").replace("\\", "%5C"))
 
 
+@lru_cache(4096)
 def shown_name(key: str) -> str:
     """The field's name that stored_name was given."""
     key = _shown_text(key)
