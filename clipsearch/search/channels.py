@@ -98,11 +98,11 @@ def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hi
 
 
 def _by_key(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
-    """The pictures of the record, in order of key; in another letter case only where none is as typed."""
+    """The pictures of the record, in order of key; a part number also in another letter case."""
     named = Or((Match("_key", (typed,)), Match("_group", (typed,))))
     as_typed = _in_order(named, wanted, store, condition, limit=_MAX_VIEWS)
     tokens = tuple(lexical.phrase_tokens(typed))
-    if as_typed or not tokens or store.spec.lexical == 0:
+    if as_typed or not tokens or store.spec.lexical == 0 or not any(c.isdigit() for c in typed):
         return as_typed
     wording = _in_order(Phrase(tokens), wanted, store, condition, limit=_MAX_VIEWS)
     same = typed.casefold()

@@ -96,7 +96,9 @@ def storable(payload: Payload, kinds: Mapping[str, FieldKind]) -> dict[str, Any]
 
 def shown(stored: Mapping[str, Any] | None) -> dict[str, PayloadValue]:
     """The payload as the user gave it, without the words that the store made of it."""
-    return {shown_name(key): _shown_value(value) for key, value in (stored or {}).items() if key != _WORDS}
+    if not stored:
+        return {}
+    return {shown_name(key): _shown_value(value) for key, value in stored.items() if key != _WORDS}
 
 
 def gone(payload: Payload) -> list[str]:
