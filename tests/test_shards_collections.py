@@ -347,7 +347,7 @@ def test_a_damaged_collection_says_the_way_out_and_it_works(
     run_cli: Run, demo_copy: Path, tmp_path: Path
 ) -> None:
     ask = ("search", "brass hex bolt", "-c", "demo", "--json")
-    before = json.loads(run_cli(*ask).stdout)["hits"]
+    before = _without_confidence(run_cli(*ask).stdout)
     assert run_cli("export", "backup", "-c", "demo").returncode == 0
     for file in (demo_copy / "collections" / "demo").glob("gen-*/**/*"):
         if file.is_file():
@@ -361,7 +361,12 @@ def test_a_damaged_collection_says_the_way_out_and_it_works(
     loaded = run_cli("load", "backup", "-c", "demo", "--json")
     assert loaded.returncode == 0, loaded.stderr
     assert json.loads(loaded.stdout)["loaded"] == 1164
-    assert json.loads(run_cli(*ask).stdout)["hits"] == before
+    assert _without_confidence(run_cli(*ask).stdout) == before
+
+
+def _without_confidence(page: str) -> list[dict[str, object]]:
+    """The hits; how sure they are is calibrated where a model is at hand, which a load does without."""
+    return [{k: v for k, v in hit.items() if k != "confidence"} for hit in json.loads(page)["hits"]]
 
 
 def test_the_load_reports_in_words_and_in_json() -> None:

@@ -85,13 +85,13 @@ def condition_of(wanted: Wanted, store: Store) -> Filter | None:
 def has_words(store: Store) -> bool:
     """Whether the records have words besides their pictures' names."""
     kinds = store.spec.fields.items()
-    return store.spec.lexical > 0 and any(
+    return store.spec.lexical == lexical.VERSION and any(
         kind in ("keyword", "text") and name not in RESERVED for name, kind in kinds
     )
 
 
 def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
-    if not wanted.words or store.spec.lexical == 0:
+    if not wanted.words or store.spec.lexical != lexical.VERSION:
         return []
     vector = lexical.query_vector(lexical.tokens(wanted.words))
     return store.search_sparse(vector, limit=HEAD, filter=condition, with_payload=False)
@@ -102,7 +102,7 @@ def _by_key(typed: str, wanted: Wanted, store: Store, condition: Filter | None) 
     named = Or((Match("_key", (typed,)), Match("_group", (typed,))))
     as_typed = _in_order(named, wanted, store, condition, limit=_MAX_VIEWS)
     tokens = tuple(lexical.phrase_tokens(typed))
-    if as_typed or not tokens or store.spec.lexical == 0 or not any(c.isdigit() for c in typed):
+    if as_typed or not tokens or store.spec.lexical != lexical.VERSION or not any(c.isdigit() for c in typed):
         return as_typed
     wording = _in_order(Phrase(tokens), wanted, store, condition, limit=_MAX_VIEWS)
     same = typed.casefold()
