@@ -42,7 +42,7 @@ def test_a_damaged_file_is_replaced(demo_copy: Path, parts: Searcher, content: s
     file = demo_copy / "collections" / "demo" / FILE
     file.write_text(content, encoding="utf-8")
     assert parts.calibration.n_points == parts.store.count()
-    assert json.loads(file.read_text(encoding="utf-8"))["format"] == 1
+    assert json.loads(file.read_text(encoding="utf-8"))["format"] == 2
 
 
 def test_judged_pairs_have_the_last_word_and_outlive_growth(demo_copy: Path, parts: Searcher) -> None:

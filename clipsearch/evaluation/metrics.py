@@ -72,6 +72,48 @@ def top_k_correct(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> Values:
     return hit_at(table, truth, k)
 
 
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The chance that a true example scores above a false one: the area under the ROC curve.
+
+    scores (N,), labels (N,) bool. A tie counts half (Mann and Whitney 1947), so a constant scorer earns
+    0.5. NaN where all labels are equal.
+    """
+    values, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if values.shape != truth.shape or values.ndim != 1:
+        raise ValueError(f"scores {values.shape} and labels {truth.shape} must be equally long rows")
+    n_true, n_false = int(truth.sum()), int((~truth).sum())
+    if not n_true or not n_false:
+        return float("nan")
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[codes]  # tied scores share their mean rank
+    return float((ranks[truth].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
+
+
+def reliability(probabilities: ArrayLike, labels: ArrayLike, *, n_bins: int = 10) -> Values:
+    """Bins of equal width that are not empty: (B, 3) of mean probability, share of true, examples.
+
+    probabilities (N,) from 0 to 1, labels (N,) bool. Rows rise by probability.
+    """
+    values, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=bool)
+    bins = np.minimum((values * n_bins).astype(np.int64), n_bins - 1)
+    counts = np.bincount(bins, minlength=n_bins)
+    there = counts > 0
+    means = np.bincount(bins, weights=values, minlength=n_bins)[there] / counts[there]
+    shares = np.bincount(bins, weights=truth, minlength=n_bins)[there] / counts[there]
+    return np.stack([means, shares, counts[there].astype(np.float64)], axis=1)
+
+
+def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, n_bins: int = 10) -> float:
+    """The expected calibration error (Guo et al. 2017): mean distance of probability and share of true.
+
+    Over the bins of `reliability`, each weighing as much as it has examples. NaN without an example.
+    """
+    rows = reliability(probabilities, labels, n_bins=n_bins)
+    if not len(rows):
+        return float("nan")
+    return float(np.average(np.abs(rows[:, 0] - rows[:, 1]), weights=rows[:, 2]))
+
+
 def mean_per_class(values: ArrayLike, labels: Sequence[object] | NDArray[np.generic]) -> float:
     """Mean over classes of each class's mean value, so that a rare class weighs as much as a common one.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,3 +48,31 @@ def bootstrap_mean(
     means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(numbers[kept].mean()), float(low), float(high), int(kept.sum()), len(sums))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.int64]], float],
+    groups: Sequence[object] | NDArray[np.generic],
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 500,
+    seed: int = 0,
+) -> Interval:
+    """Any statistic of some examples, with a percentile interval from resampling their groups.
+
+    statistic: is given the numbers of the examples to compute it on, doubles among them. groups (N,): what
+    belongs together; whole groups are drawn, with replacement. Draws that give NaN are left out.
+    """
+    _, codes = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+    members = [np.flatnonzero(codes == code) for code in range(int(codes.max(initial=-1)) + 1)]
+    if not members:
+        return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
+    rng = np.random.default_rng(seed)
+    draws = [
+        statistic(np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))]))
+        for _ in range(n_resamples)
+    ]
+    low, high = np.nanquantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(
+        float(statistic(np.arange(len(codes)))), float(low), float(high), len(codes), len(members)
+    )
