@@ -17,9 +17,16 @@ from clipsearch.search.channels import HEAD, Found, has_words
 from clipsearch.store import Store
 from clipsearch.types import Hit, Ids, Phrase
 
-RRF_K = 60
-"""Cormack, Clarke and Buettcher (2009), reciprocal rank fusion: the sum over channels of w / (k + rank)."""
-WEIGHTS = {"image": 1.0, "words": 1.0, "key": 2.0}
+RRF_K = 10
+"""Cormack, Clarke and Buettcher (2009), reciprocal rank fusion: the sum over channels of w / (k + rank).
+
+Mean reciprocal rank over thirteen ways to ask for a part of the demo (1,794 queries; the channel's trust
+squared): with words 1 and k 60, as published, .80, for a hit that is first in one channel alone comes
+behind those that are mediocre in both, part numbers above all; k 10 .87. With words 3: k 2 .974, 5 .973,
+10 .968, 20 .957, 60 .905; at k 10 words 2 .960, 4 .971, but 4 loses in other words than the record's.
+The words alone .925, the pictures alone .564.
+"""
+WEIGHTS = {"image": 1.0, "words": 3.0, "key": 2.0}
 # Share of the first ten that still has what was excluded / share that is right, on the demo's pictures in
 # English: strength 1 .038/.829, 2 .024/.790, 3 .019/.760, 4 .017/.738; with pictures of z above -1/4 paying
 # as well, strength 1 .033/.818, 2 .018/.753. Subtracting half the vector: .050/.783, all of it: .028/.605.
@@ -57,7 +64,7 @@ def rank(wanted: Wanted, found: Found, store: Store, *, trust_in_words: float = 
     images = penalised(found.image, wanted.unwanted, store)
     weights = {
         "image": WEIGHTS["image"] if images else 0.0,
-        "words": WEIGHTS["words"] * trust_in_words if found.words else 0.0,
+        "words": WEIGHTS["words"] * trust_in_words**2 if found.words else 0.0,
         "key": WEIGHTS["key"] if found.beginning else 0.0,
     }
     scale = (RRF_K + 1) / sum(weights.values()) if found.words or found.beginning else 0.0
