@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from clipsearch.demo.checks.cli import evaluate_confidence, evaluate_negation, evaluate_search
 from clipsearch.demo.combinations import Split
 from clipsearch.demo.recipe.cli import compile_starter, evaluate_starter, starter
 
@@ -29,6 +30,12 @@ def main() -> None:
     python -m clipsearch.demo training-set --split val --count 1000 --seed 99 --out val128
     python -m clipsearch.demo starter --data train128 --validation val128
     python -m clipsearch.demo evaluate-starter
+
+    \b
+    Checks of the search on the collection that `clipsearch demo` makes:
+    python -m clipsearch.demo evaluate-search
+    python -m clipsearch.demo evaluate-negation
+    python -m clipsearch.demo evaluate-confidence
     """
 
 
@@ -111,7 +118,14 @@ def sheet(out: Path, seed: int) -> None:
     click.echo(f"wrote {out}", err=True)
 
 
-for command in (starter, compile_starter, evaluate_starter):
+for command in (
+    starter,
+    compile_starter,
+    evaluate_starter,
+    evaluate_search,
+    evaluate_negation,
+    evaluate_confidence,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

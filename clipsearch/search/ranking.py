@@ -115,7 +115,7 @@ def _discounted(words: list[Hit], images: Sequence[Hit]) -> list[Hit]:
     penalty = {hit.id: -hit.why.get("unwanted", 0.0) for hit in images}
     if not words or not any(penalty.values()):
         return words
-    spread = max(float(np.std([hit.cosine for hit in images[:_AROUND]])), 1e-6)
+    spread = max(float(np.std([hit.cosine or 0.0 for hit in images[:_AROUND]])), 1e-6)
     return sorted(
         words, key=lambda hit: (-hit.score / (1 + _LESS * penalty.get(hit.id, 0.0) / spread), hit.id)
     )
