@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.demo.checks.asking import pictures_alone, whole
-from clipsearch.demo.checks.questions import NOT_THERE, Asked
+from clipsearch.demo.checks.questions import NOT_THERE, PHOTO, Asked
 from clipsearch.evaluation.metrics import Values, auroc, calibration_error, reliability
 from clipsearch.evaluation.resampling import Interval, bootstrap, bootstrap_mean
 from clipsearch.search import Searcher
@@ -44,6 +44,7 @@ class Pairs:
 class Report:
     """One system with one curve."""
 
+    asked: str  # "words", or "and photos": with the queries by a photo among them
     system: System  # what ranked, and what the confidence was made of
     curve: Curves
     n_queries: int
@@ -69,12 +70,19 @@ def evaluate(searcher: Searcher, asked: Sequence[Asked]) -> list[Report]:
     trained = set(fitted_on(searcher.store))
     some = [one for one in asked if one.text not in trained]
     texts = [one.text for one in some]
+    kinds = {one.kind for one in some}
+    subsets = {"words": kinds - {PHOTO}, **({"and photos": kinds} if PHOTO in kinds else {})}
     reports = []
     for curve in CURVES:
         if curve == "fitted":
             searcher.calibrate()
         for system, ask in SYSTEMS.items():
-            reports.append(report(pooled(some, ask(searcher, texts, top=TOP)), some, system, curve))
+            pages = ask(searcher, texts, top=TOP)
+            for title, kinds in subsets.items():
+                mine = [i for i, one in enumerate(some) if one.kind in kinds]
+                chosen = [some[i] for i in mine]
+                pairs = pooled(chosen, [pages[i] for i in mine])
+                reports.append(report(pairs, chosen, (title, system, curve)))
     return reports
 
 
@@ -95,15 +103,14 @@ def pooled(asked: Sequence[Asked], pages: Sequence[Page]) -> Pairs:
     )
 
 
-def report(pairs: Pairs, asked: Sequence[Asked], system: System, curve: Curves) -> Report:
-    """The figures, with intervals from resampling whole queries."""
+def report(pairs: Pairs, asked: Sequence[Asked], of: tuple[str, System, Curves]) -> Report:
+    """The figures, with intervals from resampling whole queries. of: what the report's first fields say."""
     possible = np.array([one.kind != NOT_THERE for one in asked])
     rank = np.concatenate([np.arange(n) for n in np.bincount(pairs.query, minlength=len(asked))])
     sure = rank < pairs.n_confident[pairs.query]
     of_possible = sure & possible[pairs.query]
     return Report(
-        system,
-        curve,
+        *of,
         len(asked),
         len(pairs.query),
         float(pairs.right.mean()),

@@ -32,7 +32,7 @@ class Asked:
     is_right: Right
 
 
-NOT_THERE = "not in the catalogue"  # a kind
+NOT_THERE, PHOTO, MISTYPED = "not in the catalogue", "photo", "name, mistyped"  # kinds
 # Things that the catalogue has none of; some near (tools, fixings), some far.
 ABSENT: dict[Language, tuple[str, ...]] = {
     "English": (
@@ -68,7 +68,10 @@ def held_out(payloads: Iterable[Payload]) -> list[Payload]:
 
 
 def by_labels(payloads: Sequence[Payload]) -> list[Asked]:
-    """Families, shapes, and held-out parts' names and looks (the description without its size)."""
+    """Families, shapes, and held-out parts' names, looks and photos.
+
+    A look is the description without its size. A photo is the part's own two; other parts are right.
+    """
     asked = []
     for column, japanese in (("family", FAMILY_JA.__getitem__), ("shape", shape_ja)):
         for value in sorted({str(p[column]) for p in payloads}):
@@ -80,6 +83,7 @@ def by_labels(payloads: Sequence[Payload]) -> list[Asked]:
         asked += _both("name", part["name"], part["name_ja"], number, right)
         seen = _seen(part)
         asked += _both("look", look, look_of(part, "Japanese"), number, seen)
+        asked.append(Asked(PHOTO, "English", f"id:{number}", number, right))
     return _unique(asked)
 
 
@@ -98,7 +102,7 @@ def by_parts(payloads: Sequence[Payload], *, seed: int = 0) -> list[Asked]:
         asked += _both("type and size", f"{name.english} {size}", japanese, number, sized)
         asked += _in_other_words(part, rng)
         asked += _both(
-            "name, mistyped",
+            MISTYPED,
             mistyped(str(part["name"]), rng),
             mistyped(str(part["name_ja"]), rng),
             number,

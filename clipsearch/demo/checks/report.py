@@ -55,31 +55,34 @@ def negation_json(cases: Sequence[Case], found: Mapping[tuple[str, str], Outcome
 
 def confidence_text(reports: Sequence[Report]) -> str:
     """AUROC, what is confident, and how far confidences are to be believed."""
-    first = reports[0]
     lines = [
-        f"{first.n_queries} queries; their first ten hits, pooled",
-        f"{'curve':9} {'search':9} {'AUROC of the cosine':>22} {'of the confidence':>22} {'gain':>24}"
-        f" {'calibration error':>22}",
+        f"First ten hits, pooled, of {' and of '.join(_n_queries(reports))}",
+        f"{'curve':9} {'search':9} {'queries':12} {'AUROC of the cosine':>22} {'of the confidence':>22}"
+        f" {'gain':>24} {'calibration error':>22}",
     ]
     lines += [
-        f"{one.curve:9} {one.system:9} {cell(one.cosine):>22} {cell(one.confidence):>22}"
+        f"{one.curve:9} {one.system:9} {one.asked:12} {cell(one.cosine):>22} {cell(one.confidence):>22}"
         f" {cell(one.gain):>24} {cell(one.error):>22}"
         for one in reports
     ]
     lines.append(
-        f"\n{'curve':9} {'search':9} {'no answer: none sure':>22} {'an answer: some sure':>22}"
+        f"\n{'curve':9} {'search':9} {'queries':12} {'no answer: none sure':>22} {'an answer: some sure':>22}"
         f" {'of these hits, right':>24}"
     )
     lines += [
-        f"{one.curve:9} {one.system:9} {cell(one.said_no):>22} {cell(one.said_yes):>22}"
+        f"{one.curve:9} {one.system:9} {one.asked:12} {cell(one.said_no):>22} {cell(one.said_yes):>22}"
         f" {cell(one.precision):>24}"
         for one in reports
     ]
     lines.append("\nconfidence (mean of bin): share right (hits)")
     for one in reports:
         bins = "  ".join(f"{mean:.2f}: {share:.2f} ({n:.0f})" for mean, share, n in one.table)
-        lines.append(f"{one.curve:9} {one.system:9} {bins}")
+        lines.append(f"{one.curve:9} {one.system:9} {one.asked:12} {bins}")
     return "\n".join([*lines, "95 % intervals by bootstrap over queries."])
+
+
+def _n_queries(reports: Sequence[Report]) -> list[str]:
+    return [f"{n} queries ({asked})" for asked, n in {one.asked: one.n_queries for one in reports}.items()]
 
 
 def confidence_json(reports: Sequence[Report]) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def confidence_json(reports: Sequence[Report]) -> dict[str, Any]:
 # --- retrieval ---------------------------------------------------------------------------------
 
 
-def retrieval_text(rows: Sequence[retrieval.Row], languages: Mapping[tuple[str, str, str], Interval]) -> str:
+def retrieval_text(rows: Sequence[retrieval.Row], languages: Mapping[tuple[str, str], Interval]) -> str:
     """A line for each kind, language and system; then English against Japanese."""
     values = {(row.kind, row.language, row.system, row.metric): row.value for row in rows}
     lines = [f"{'':21} {'':9} {'':9}" + "".join(f"{metric:>24}" for metric in retrieval.METRICS)]
@@ -97,19 +100,18 @@ def retrieval_text(rows: Sequence[retrieval.Row], languages: Mapping[tuple[str, 
         cells = "".join(f"{cell(values[kind, language, system, m]):>24}" for m in retrieval.METRICS)
         lines.append(f"{kind:21} {language:9} {system:9}{cells}")
     lines.append("\nEnglish less Japanese, whole search, the same parts")
-    for kind in dict.fromkeys(kind for _, kind, _ in languages):
-        cells = "".join(f"{cell(languages['English - Japanese', kind, m]):>24}" for m in retrieval.METRICS)
+    for kind in dict.fromkeys(kind for kind, _ in languages):
+        cells = "".join(f"{cell(languages[kind, m]):>24}" for m in retrieval.METRICS)
         lines.append(f"{kind:41}{cells}")
     return "\n".join([*lines, "95 % intervals by bootstrap over parts."])
 
 
 def retrieval_json(
-    rows: Sequence[retrieval.Row], languages: Mapping[tuple[str, str, str], Interval]
+    rows: Sequence[retrieval.Row], languages: Mapping[tuple[str, str], Interval]
 ) -> dict[str, Any]:
     return {
         "rows": [asdict(row) for row in rows],
         "english_less_japanese": [
-            {"kind": kind, "metric": metric, **asdict(value)}
-            for (_, kind, metric), value in languages.items()
+            {"kind": kind, "metric": metric, **asdict(value)} for (kind, metric), value in languages.items()
         ],
     }

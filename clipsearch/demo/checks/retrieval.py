@@ -14,13 +14,14 @@ from typing import TypeAlias
 import numpy as np
 
 from clipsearch.demo.checks.asking import pictures_alone, whole, words_alone
-from clipsearch.demo.checks.questions import Asked
+from clipsearch.demo.checks.questions import MISTYPED, Asked
 from clipsearch.evaluation.metrics import Values
 from clipsearch.evaluation.resampling import Interval, bootstrap_mean
 from clipsearch.search import Searcher
 from clipsearch.types import Hit, Payload
 
 TOP = 100
+ALL, ALL_BUT = "all", f"all but: {MISTYPED}"
 METRICS = ("R@1", "R@10", "MRR")
 SYSTEMS: Mapping[str, Callable[..., Sequence[Sequence[Hit]]]] = {
     "pictures": lambda searcher, texts, top: [p.hits for p in pictures_alone(searcher, texts, top=top)],
@@ -68,10 +69,11 @@ def rows(asked: Sequence[Asked], outcomes: Outcomes) -> list[Row]:
     return made
 
 
-def by_language(asked: Sequence[Asked], outcomes: Outcomes) -> dict[tuple[str, str, str], Interval]:
-    """English less Japanese of the whole search, by kind and metric ("all": of all kinds), pair by pair.
+def by_language(asked: Sequence[Asked], outcomes: Outcomes) -> dict[tuple[str, str], Interval]:
+    """English less Japanese of the whole search, by kind and metric, pair by pair.
 
-    Pairs are queries of one kind about one part. Whole parts are resampled.
+    Pairs are queries of one kind about one part; whole parts are resampled. ALL_BUT leaves out what is
+    mistyped, which is not the same mistake in both languages.
     """
     at = {(one.kind, one.about, one.language): i for i, one in enumerate(asked)}
     pairs = [
@@ -80,12 +82,12 @@ def by_language(asked: Sequence[Asked], outcomes: Outcomes) -> dict[tuple[str, s
         if one.language == "English" and (one.kind, one.about, "Japanese") in at
     ]
     found = {}
-    for kind in (*dict.fromkeys(pair[0] for pair in pairs), "all"):
-        some = [pair for pair in pairs if kind in ("all", pair[0])]
+    for kind in (*dict.fromkeys(pair[0] for pair in pairs), ALL, ALL_BUT):
+        some = [p for p in pairs if kind in (p[0], ALL) or (kind == ALL_BUT and p[0] != MISTYPED)]
         for metric in METRICS:
             values = outcomes["whole", metric]
             less = np.array([values[english] - values[japanese] for _, _, english, japanese in some])
-            found["English - Japanese", kind, metric] = bootstrap_mean(less, [pair[1] for pair in some])
+            found[kind, metric] = bootstrap_mean(less, [pair[1] for pair in some])
     return found
 
 
