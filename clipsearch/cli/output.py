@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["hit_record", "page_record"]
 _NAME_FIELDS = ("name", "title", "caption", "label", "description")
 _MAX_DETAILS = 40
-_CHANNELS = {"image": "picture"}
+_CHANNELS = {"image": "picture", "key": "part number"}
 
 
 def user_payload(hit: Hit) -> dict[str, PayloadValue]:
@@ -115,7 +115,9 @@ def score_of(hit: Hit) -> str:
 
 def found_by(hit: Hit) -> str:
     """The channels that found the hit, the one that counted most first."""
-    names = [(value, name) for name, value in hit.why.items() if value > 0 and name != "exact key"]
+    if "exact key" in hit.why:
+        return _CHANNELS["key"]
+    names = [(value, name) for name, value in hit.why.items() if value > 0]
     return " ".join(_CHANNELS.get(name, name) for _, name in sorted(names, reverse=True))
 
 
