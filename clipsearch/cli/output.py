@@ -49,11 +49,11 @@ def print_paths(page: Page, *, zero: bool) -> None:
 
 
 def print_page(page: Page) -> None:
-    """A table for a terminal; tab-separated rank, score, key, name, path, confidence elsewhere."""
+    """A table for a terminal; tab-separated rank, score, confidence, key, name, path elsewhere."""
     if not sys.stdout.isatty() and not _forced_colour():
         for rank, hit in enumerate(page, start=page.offset + 1):
             sure = "" if hit.confidence is None else f"{hit.confidence:.3f}"
-            click.echo("\t".join([str(rank), f"{hit.score:.3f}", hit.key, name_of(hit), hit.path, sure]))
+            click.echo("\t".join([str(rank), f"{hit.score:.3f}", sure, hit.key, name_of(hit), hit.path]))
         return
     print_table(page)
 
