@@ -19,9 +19,9 @@ from clipsearch.errors import StoreError
 from clipsearch.store.asking import Way, ask, checked_rows, examples
 from clipsearch.store.filters import unknown_field
 from clipsearch.store.payload import gone, shown, storable, stored_name
-from clipsearch.store.points import canonical_sparse, checked_points, in_batches
+from clipsearch.store.points import canonical_sparse, checked_points, in_batches, shown_point
 from clipsearch.store.protocol import Engine, Store
-from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields
+from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields, check_kinds
 from clipsearch.store.wording import change_words, merged, of_this_version, with_words
 from clipsearch.types import (
     CollectionInfo,
@@ -97,12 +97,7 @@ class Collection:
     def add_fields(self, fields: Mapping[str, FieldKind]) -> None:
         """Declare further fields and index them. StoreError if one is declared with another kind."""
         check_fields(fields)
-        for name, kind in fields.items():
-            if self._kinds.get(name, kind) != kind:
-                raise StoreError(
-                    f"field {name!r} of collection {self.name!r} holds {self._kinds[name]} values and cannot "
-                    f"hold {kind} ones; rename it, or index into a new collection"
-                )
+        check_kinds(fields, self._kinds, self.name)
         new = {name: kind for name, kind in fields.items() if name not in self._kinds}
         missing = self._open.unindexed(self._kinds)  # an earlier version indexed less
         if missing or new:
@@ -130,7 +125,7 @@ class Collection:
         found: list[Point] = []
         for some in in_batches(ids):
             points = self._open.fetch(some, with_vectors=with_vectors, with_payload=True)
-            by_id = {point.id: _shown(point) for point in points}
+            by_id = {point.id: shown_point(point) for point in points}
             found += [by_id[i] for i in some if i in by_id]
         return found
 
@@ -150,7 +145,7 @@ class Collection:
                 after, limit=batch_size, filter=chosen, with_vectors=with_vectors, with_payload=with_payload
             )
             if points:
-                yield [_shown(point) for point in points]
+                yield [shown_point(point) for point in points]
             if after is None:
                 return
 
@@ -300,10 +295,6 @@ class Collection:
             told = {name: point.payload[name] for name in kinds if name in point.payload}
             if told:
                 self._open.merge_payload([point.id], storable(told, kinds))
-
-
-def _shown(point: Point) -> Point:
-    return Point(point.id, point.vectors, shown(point.payload))
 
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsearch.errors import StoreError
-from clipsearch.store.payload import storable
+from clipsearch.store.payload import shown, storable
 from clipsearch.store.spec import IMAGE, LEXICAL
 from clipsearch.types import CollectionSpec, FieldKind, Point, SparseVector
 
@@ -84,6 +84,11 @@ def canonical_sparse(vector: SparseVector, where: str) -> SparseVector:
         )
     indices = sorted(terms)
     return SparseVector(indices, [terms[i] for i in indices])
+
+
+def shown_point(point: Point) -> Point:
+    """The point with its payload as the user gave it."""
+    return Point(point.id, point.vectors, shown(point.payload))
 
 
 def checked_id(value: str) -> str:

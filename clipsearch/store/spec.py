@@ -46,6 +46,16 @@ def check_fields(declared: Mapping[str, FieldKind]) -> None:
             raise StoreError(f"field {name!r} has the kind {kind!r}; known kinds: {', '.join(kinds)}")
 
 
+def check_kinds(declared: Mapping[str, FieldKind], kinds: Mapping[str, FieldKind], collection: str) -> None:
+    """Raise StoreError for a field that the collection has, with another kind."""
+    for name, kind in declared.items():
+        if kinds.get(name, kind) != kind:
+            raise StoreError(
+                f"field {name!r} of collection {collection!r} holds {kinds[name]} values and cannot "
+                f"hold {kind} ones; rename it, or index into a new collection"
+            )
+
+
 def to_json(spec: CollectionSpec) -> dict[str, Any]:
     """The spec as plain JSON values, with the format's version."""
     return {

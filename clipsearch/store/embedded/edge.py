@@ -7,6 +7,7 @@ collection folder; filters are the dialect's.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -22,6 +23,12 @@ from clipsearch.store.payload import stored_name
 from clipsearch.store.protocol import Examples, Question
 from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
 from clipsearch.types import FieldKind, Point, SparseVector
+
+# The graph, as benchmarks/engine.py measures it at 100,000 x 512 on two cores.
+GRAPH_M, GRAPH_EF = 16, 200  # links of a point, candidates while it is linked
+SEARCH_EF = 128  # candidates of a search that names no number
+# Points that pass a filter, or the whole collection, are scanned when they are this few.
+SCAN_BELOW = 12_000
 
 
 def engine_version() -> str:
@@ -45,10 +52,14 @@ def config(dim: int, *, graph: bool = False) -> Any:
 
     extra: dict[str, Any] = {}
     if graph:
-        # One segment, every vector in the graph; 16/100 is Qdrant's default shape. Kept only in the
-        # generation that a build makes.
+        # One segment, every vector in the graph. Kept only in the generation that a build makes.
         extra["optimizers"] = edge.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1)
-        extra["hnsw_config"] = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
+        extra["hnsw_config"] = edge.HnswIndexConfig(
+            m=GRAPH_M,
+            ef_construct=GRAPH_EF,
+            payload_m=0,
+            full_scan_threshold=math.ceil(SCAN_BELOW * dim * 4 / 1024),  # in KB of vectors
+        )
     return edge.EdgeConfig(
         vectors={IMAGE: edge.EdgeVectorParams(size=dim, distance=edge.Distance.Cosine)},
         sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
@@ -92,6 +103,14 @@ def vector_in(vectors: Mapping[str, NDArray[np.float32] | SparseVector]) -> dict
         name: _vector(vector) if isinstance(vector, SparseVector) else vector.data
         for name, vector in vectors.items()
     }
+
+
+def search_params(*, exact: bool | None, ef: int, filtered: bool) -> Any:
+    """How to search. ef 0: the engine's own number."""
+    import qdrant_edge as edge
+
+    acorn = edge.AcornSearchParams(enable=True, max_selectivity=1.0) if filtered and not exact else None
+    return edge.SearchParams(hnsw_ef=ef or SEARCH_EF, exact=bool(exact), acorn=acorn)
 
 
 def query_in(question: Question, using: str) -> Any:

@@ -135,7 +135,7 @@ class EdgeEngine:
                     limit=limit,
                     query=edge.query_in(question, using),
                     filter=filter,
-                    params=qdrant_edge.SearchParams(hnsw_ef=ef or None, exact=bool(exact)),
+                    params=edge.search_params(exact=exact, ef=ef, filtered=filter is not None),
                     with_payload=with_payload,
                 )
                 for question in questions
@@ -261,14 +261,17 @@ class EdgeEngine:
         return {k: _bool_in(v) if k in self._bools else v for k, v in payload.items()}
 
     def _payload_out(self, payload: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {k: _bool_out(v) if k in self._bools else v for k, v in (payload or {}).items()}
+        if not payload or self._bools.isdisjoint(payload):
+            return dict(payload or {})
+        return {k: _bool_out(v) if k in self._bools else v for k, v in payload.items()}
 
     def _point_out(self, record: Any) -> Point:
         point = edge.point_out(record)
         return Point(point.id, point.vectors, self._payload_out(point.payload))
 
     def _hit_out(self, found: Any) -> Hit:
-        return Hit(str(found.id), round(found.score, SCORE_DIGITS), self._payload_out(found.payload))
+        payload = self._payload_out(found.payload) if found.payload else {}
+        return Hit(str(found.id), round(found.score, SCORE_DIGITS), payload)
 
     def _recode_bools(self, key: str) -> None:
         after: Any = None
