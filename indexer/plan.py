@@ -31,7 +31,7 @@ SAMPLE = 256  # pictures
 _PROBE_S = 40.0  # at most, for slow models and slow sources
 _CHUNK = 2000
 # Of Qdrant Edge, within a third of what benchmarks/store.py --sizes shows for 2,000-60,000 points of 512 and
-# 1,152 dimensions with five fields; a graph, above 200,000 points, adds 0.2 KB a point.
+# 1,152 dimensions with five fields; a graph, above 50,000 points, adds 0.2 KB a point.
 _DISK_FACTOR, _DISK_POINT, _DISK_BASE = 1.1, 1300, 10 << 20
 _MEMORY_FACTOR, _MEMORY_POINT, _MEMORY_BASE = 2.0, 1300, 60 << 20
 _FASTER = 1.15  # a way must be this much faster to be worth a line
