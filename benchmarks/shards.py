@@ -8,8 +8,8 @@ fastest way found; what it takes as lists of floats is printed, too), the same p
 and sparse vectors made before, the same payload indexes, batches of 512, a flush every 4,096 points, closing.
 It reads nothing, makes no words, checks nothing, remembers nothing. What the words cost the engine itself is
 printed, too: the bare loop without them.
-Loading, without the graph that a large collection gets at the end, opens an empty collection, reads Parquet, compares checksums, checks every point, makes its words,
-writes the ledger, and closes. They take turns; printed are the medians, the median of the rounds' ratios, and
+Loading opens an empty collection, reads Parquet, compares checksums, checks every point, makes its words,
+writes the ledger, and closes; the graph that a large collection gets at the end is left out. They take turns; printed are the medians, the median of the rounds' ratios, and
 the processor time, which a busy machine spoils less. Random unit vectors, eleven payload fields.
 """
 

@@ -14,6 +14,7 @@ from typing import Any
 from clipsearch.errors import StoreError
 from clipsearch.store import filters
 from clipsearch.store.embedded import edge, graph
+from clipsearch.store.embedded.bools import bool_in, bool_keys, bool_out
 from clipsearch.store.embedded.dialect import EdgeDialect
 from clipsearch.store.embedded.folder import Folder, copy_sparse
 from clipsearch.store.lock import CollectionLock
@@ -41,7 +42,7 @@ class EdgeEngine:
         self.name, self.location = folder.name, str(folder.path)
         self.graph_above, self.min_free = GRAPH_ABOVE, MIN_FREE
         self._folder, self._lock, self._shard, self._spec = folder, lock, shard, spec
-        self._bools = _bool_keys(spec.fields)
+        self._bools = bool_keys(spec.fields)
         self._writing = threading.RLock()
         self._unflushed = 0
         self._clean = folder.closed_with() is not None
@@ -90,7 +91,7 @@ class EdgeEngine:
         for name, kind in fields.items():
             index = edge.field_index(name, kind)
             self._update(qdrant_edge.UpdateOperation.create_field_index(json_path(name), index))
-        new = _bool_keys(fields)
+        new = bool_keys(fields)
         self._bools |= new
         for key in new:
             self._recode_bools(key)
@@ -260,12 +261,12 @@ class EdgeEngine:
     def _payload_in(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(payload, dict) and self._bools.isdisjoint(payload):
             return payload
-        return {k: _bool_in(v) if k in self._bools else v for k, v in payload.items()}
+        return {k: bool_in(v) if k in self._bools else v for k, v in payload.items()}
 
     def _payload_out(self, payload: Mapping[str, Any] | None) -> dict[str, Any]:
         if not payload or self._bools.isdisjoint(payload):
             return dict(payload or {})
-        return {k: _bool_out(v) if k in self._bools else v for k, v in payload.items()}
+        return {k: bool_out(v) if k in self._bools else v for k, v in payload.items()}
 
     def _point_out(self, record: Any) -> Point:
         point = edge.point_out(record)
@@ -287,19 +288,3 @@ class EdgeEngine:
                 self.merge_payload([p.id for p in some], {key: some[0].payload[key]})
             if after is None:
                 return
-
-
-def _bool_keys(fields: Mapping[str, FieldKind]) -> set[str]:
-    return {stored_name(name) for name, kind in fields.items() if kind == "bool"}
-
-
-def _bool_in(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_bool_in(v) for v in value]
-    return int(value) if isinstance(value, bool) else value
-
-
-def _bool_out(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_bool_out(v) for v in value]
-    return bool(value) if value in (0, 1) and isinstance(value, int) else value
