@@ -9,8 +9,9 @@ and sparse vectors made before, the same payload indexes, batches of 512, a flus
 It reads nothing, makes no words, checks nothing, remembers nothing. What the words cost the engine itself is
 printed, too: the bare loop without them.
 Loading opens an empty collection, reads Parquet, compares checksums, checks every point, makes its words,
-writes the ledger, and closes; the graph that a large collection gets at the end is left out. They take turns; printed are the medians, the median of the rounds' ratios, and
-the processor time, which a busy machine spoils less. Random unit vectors, eleven payload fields.
+writes the ledger, and closes; the graph that a large collection gets at the end is left out. They take turns;
+printed are the medians, the median of the rounds' ratios, and the processor time, which a busy machine
+spoils less. Random unit vectors, eleven payload fields.
 """
 
 from __future__ import annotations
