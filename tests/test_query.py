@@ -5,23 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from query_fields import FIELDS
 
 import clipsearch.query
 from clipsearch.query import from_arguments, parse
-from clipsearch.types import FieldKind, Term
-
-FIELDS: dict[str, FieldKind] = {
-    "material": "keyword",
-    "part_no": "keyword",
-    "price": "float",
-    "holes": "integer",
-    "stocked": "bool",
-    "added": "datetime",
-    "notes": "text",
-    "place": "geo",
-    "unit price": "float",
-    "材質": "keyword",
-}
+from clipsearch.types import Term
 
 
 def terms(text: str) -> list[tuple[str, str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from query_fields import FIELDS
 
 from clipsearch.errors import QueryError, UnknownField
 from clipsearch.query import all_of, parse, parse_filter
@@ -20,19 +21,6 @@ from clipsearch.types import (
     Within,
 )
 
-FIELDS: dict[str, FieldKind] = {
-    "material": "keyword",
-    "part_no": "keyword",
-    "price": "float",
-    "holes": "integer",
-    "stocked": "bool",
-    "added": "datetime",
-    "notes": "text",
-    "place": "geo",
-    "unit price": "float",
-    "id": "integer",
-    "材質": "keyword",
-}
 BRASS, STEEL = Match("material", ("brass",)), Match("material", ("steel",))
 FOUR, PLAIN = Match("holes", (4,)), Match("part_no", ("plain",))
 

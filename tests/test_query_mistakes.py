@@ -8,23 +8,11 @@ import unicodedata
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from query_fields import FIELDS
 
 from clipsearch.errors import QueryError, UnknownField
 from clipsearch.query import MAX_DEPTH, MAX_QUERY_CHARS, MAX_TERMS, parse, pointed
 from clipsearch.types import FieldKind
-
-FIELDS: dict[str, FieldKind] = {
-    "material": "keyword",
-    "part_no": "keyword",
-    "price": "float",
-    "holes": "integer",
-    "stocked": "bool",
-    "added": "datetime",
-    "notes": "text",
-    "place": "geo",
-    "unit price": "float",
-    "材質": "keyword",
-}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from query_fields import FIELDS
 
 from clipsearch.errors import QueryError
 from clipsearch.query import parse, unparse
 from clipsearch.types import (
     And,
-    FieldKind,
     Filter,
     Ids,
     Match,
@@ -26,20 +26,6 @@ from clipsearch.types import (
     Range,
     Term,
 )
-
-FIELDS: dict[str, FieldKind] = {
-    "material": "keyword",
-    "part_no": "keyword",
-    "price": "float",
-    "holes": "integer",
-    "stocked": "bool",
-    "added": "datetime",
-    "notes": "text",
-    "place": "geo",
-    "unit price": "float",
-    "id": "integer",
-    "材質": "keyword",
-}
 
 
 def bare(query: Query) -> Query:

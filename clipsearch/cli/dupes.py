@@ -15,14 +15,12 @@ import click
 from clipsearch.cli import groups as layout
 from clipsearch.cli import output
 from clipsearch.cli.lazy import outer
-from clipsearch.cli.options import collection_option, place_options, settings_from
+from clipsearch.cli.options import collection_option, filter_from, place_options, settings_from
 from clipsearch.cli.pictures import picture
 from clipsearch.cli.progress import progress
 
 if TYPE_CHECKING:
     from clipsearch.duplicates import Found, Group, Level
-    from clipsearch.store import Store
-    from clipsearch.types import Filter
 
 
 @click.command(short_help="Find duplicates in a collection; delete nothing.")
@@ -107,7 +105,7 @@ def dupes(
             store,
             level=level,
             threshold=threshold,
-            filter=_filter(store, filters),
+            filter=filter_from(filters, store),
             read=picture,
             scratch=settings.cache,
             on_progress=bar.enter_context(progress()),
@@ -151,12 +149,6 @@ class _Tally:
             if len(self.first) < layout.MAX_SHEET:
                 self.first.append(group)
             yield group
-
-
-def _filter(store: Store, filters: tuple[str, ...]) -> Filter | None:
-    from clipsearch import query
-
-    return query.all_of([query.parse_filter(text, fields=store.spec.fields) for text in filters])
 
 
 def _print_paths(groups: Iterator[Group], end: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clipsearch.settings import DEFAULT_COLLECTION, Settings
+
+if TYPE_CHECKING:
+    from clipsearch.store import Store
+    from clipsearch.types import Filter
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -50,3 +54,10 @@ def device_option(command: _F) -> _F:
 def settings_from(**options: Any) -> Settings:
     """Settings where the options given win; those that are None were not given."""
     return Settings.load(**options)
+
+
+def filter_from(texts: Sequence[str], store: Store) -> Filter | None:
+    """One filter that holds where all of the conditions hold. Raises QueryError, UnknownField."""
+    from clipsearch import query
+
+    return query.all_of([query.parse_filter(text, fields=store.spec.fields) for text in texts])

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipsearch.cli import output
-from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
+from clipsearch.cli.options import collection_option, device_option, filter_from, place_options, settings_from
 from clipsearch.cli.progress import progress
 
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
     from clipsearch.store import Store
-    from clipsearch.types import Embeddings, Filter
+    from clipsearch.types import Embeddings
     from clipsearch.verification import Measured, Verification
 
 
@@ -86,7 +86,7 @@ def verify(
     settings = settings_from(collection=name or collection, data=data, url=url, device=device)
     with open_store(settings.collection, settings) as store:
         words = None if queries is None else _encoded(store, queries, settings)
-        chosen = _filter(store, filters)
+        chosen = filter_from(filters, store)
         with progress() as tell:
             found = measure(
                 store, wanted=wanted, n_queries=sample, k=k, queries=words, filter=chosen, on_progress=tell
@@ -113,12 +113,6 @@ def _encoded(store: Store, file: Path, settings: Settings) -> Embeddings:
     encoder = Encoder.open(store.spec.fingerprint.model, device=settings.device, cache=settings.cache)
     require_same_model(store.name, store.spec.fingerprint, encoder.fingerprint)
     return encoder.encode_texts(texts)
-
-
-def _filter(store: Store, filters: tuple[str, ...]) -> Filter | None:
-    from clipsearch import query
-
-    return query.all_of([query.parse_filter(text, fields=store.spec.fields) for text in filters])
 
 
 def _record(found: Verification, applied: Measured | None) -> dict[str, Any]:
