@@ -16,7 +16,7 @@ from clipsearch.search.asking import Wanted
 from clipsearch.store import RESERVED, Store
 from clipsearch.types import Filter, Hit, Ids, Match, Not, Or, Phrase, Prefix
 
-HEAD = 300
+HEAD = 200
 """Hits of each channel that are fused. Fixed, so that a deep page sees the ranking the first page saw."""
 _MAX_VIEWS = 100  # pictures of one record
 _MIN_PREFIX = 3  # letters of a part number's beginning
