@@ -83,7 +83,7 @@ def info(name: str | None, as_json: bool, data: Path | None, url: str | None) ->
 @click.argument("name", required=False)
 @click.option(
     "--judged",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="A table with the columns query, key and relevant (yes/no, 1/0): a person's verdicts.",
 )

@@ -77,7 +77,7 @@ def _answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_answer_options
 @click.option(
     "--queries",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Many queries: lines of text, a table with a column query or image, a folder of photos.",
 )
