@@ -124,6 +124,13 @@ def test_options_that_do_not_go_together_are_refused(
     assert run_cli("search", "-c", "demo", *wrong).returncode in (1, 2)
 
 
+@pytest.mark.parametrize("word", ["-holes", "-brass", "-六角"])
+def test_a_minus_word_without_quotes_is_no_option(demo_copy: Path, run_cli, word: str) -> None:
+    done = run_cli("search", "bracket", word, "-c", "demo")
+    assert done.returncode == 2 and f'"… {word}"' in done.stderr
+    assert run_cli("search", "-cdemo", "-t1", "--", "bracket", word).returncode == 0
+
+
 def test_judged_pairs_calibrate_a_collection(demo_copy: Path, run_cli, tmp_path: Path) -> None:
     (tmp_path / "judged.csv").write_text("query,key,relevant\nhex nut,HN-M4-CU,yes\n", encoding="utf-8")
     done = run_cli("collection", "calibrate", "demo", "--judged", "judged.csv")

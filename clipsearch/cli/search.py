@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clipsearch.types import Page
 
 NOTHING_CERTAIN = 3  # exit code
+_MINUS_WORD = re.compile(r"-[^\W\dcfit_-][^\W_]\S*")  # -c, -f, -i and -t take what follows them
 _TOGETHER = 256  # queries of a file that are answered before their hits are written
 
 
@@ -54,7 +56,22 @@ def _answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class _Command(click.Command):
+    """Tells a minus word from an option that is spelt wrongly; -holes would be -h otherwise, the help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args[: args.index("--")] if "--" in args else args:
+            if _MINUS_WORD.fullmatch(word):
+                raise click.UsageError(
+                    f"{word} looks like a minus word; put the query in quotes, or -- before it: "
+                    f'clipsearch search "… {word}"',
+                    ctx,
+                )
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=_Command,
     short_help="Search a collection by words or by a picture.",
 )
 @click.argument("query", nargs=-1)
