@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from clipsearch.errors import SourceError
 
 MAX_BYTES = 64 << 20
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 20.0  # without a byte
+_DEADLINE_S = 60.0  # for all of it
 
 
 def picture(place: str) -> Path | bytes:
@@ -24,6 +26,7 @@ def _fetched(url: str) -> bytes:
     import httpx
 
     body = bytearray()
+    until = time.monotonic() + _DEADLINE_S
     try:
         with httpx.stream("GET", url, timeout=_TIMEOUT_S, follow_redirects=True) as answer:
             answer.raise_for_status()
@@ -33,6 +36,8 @@ def _fetched(url: str) -> bytes:
                     raise SourceError(
                         f"{url} is larger than {MAX_BYTES >> 20} MB; fetch it and make it smaller"
                     )
+                if time.monotonic() > until:
+                    raise SourceError(f"{url} takes longer than {_DEADLINE_S:.0f} s; save the picture first")
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise SourceError(f"{url} cannot be fetched ({exc}); check the address, or save the picture") from exc
     return bytes(body)
