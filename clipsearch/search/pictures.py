@@ -29,7 +29,8 @@ def _fetched(url: str) -> bytes:
     until = time.monotonic() + _DEADLINE_S
     try:
         with httpx.stream("GET", url, timeout=_TIMEOUT_S, follow_redirects=True) as answer:
-            answer.raise_for_status()
+            if not answer.is_success:
+                raise SourceError(f"{url} answers {answer.status_code}; check the address")
             for block in answer.iter_bytes():
                 body += block
                 if len(body) > MAX_BYTES:
