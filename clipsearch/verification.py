@@ -19,7 +19,7 @@ from clipsearch.store import Store
 from clipsearch.store.ranking import SCORE_DIGITS
 from clipsearch.types import Embeddings, Filter, Hit
 
-EFS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+EFS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 # Length of the noise on a stored unit vector: the query's cosine to it is 1 / sqrt(1 + 0.5 ** 2) = 0.89,
 # that of another photo of the same thing.
 NOISE = 0.5

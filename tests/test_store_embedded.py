@@ -270,27 +270,6 @@ def test_a_large_collection_gets_a_graph_in_a_new_generation(settings: Settings)
         assert again.search(np.asarray(points(range(3051))[3050].vectors["image"]), limit=1)[0].score > 0.999
 
 
-def test_scores_of_a_graph_are_those_of_the_whole_vectors(settings: Settings) -> None:
-    rows = points(range(3000))
-    with store.create("main", SPEC, settings) as opened:
-        opened.upsert(rows)
-        query = np.random.default_rng(2).normal(size=DIM).astype(np.float32)
-        likes, unlikes = query[None], -np.roll(query, 1)[None]
-        before = opened.search(query, limit=20), opened.recommend(likes, unlikes, limit=20)
-        engine_of(opened).graph_above = 1000
-        opened.optimize()
-        after = opened.search(query, limit=20), opened.recommend(likes, unlikes, limit=20)
-        exact = opened.search(query, limit=20, exact=True)
-        many = opened.search(query, limit=500)
-    for was, became in ((before[0], after[0]), (before[1], after[1]), (before[0], exact)):
-        scores = {hit.id: hit.score for hit in was}
-        assert sum(hit.id in scores for hit in became) >= 18
-        for hit in became:
-            assert hit.score == pytest.approx(scores.get(hit.id, hit.score), abs=1e-5)
-    assert [hit.id for hit in exact] == [hit.id for hit in before[0]]
-    assert [hit.score for hit in many] == sorted((hit.score for hit in many), reverse=True)
-
-
 def _searches(opened: store.Store, exact: bool | None = None) -> list[list[Any]]:
     queries = np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     return opened.search_batch(queries, limit=10, exact=exact)

@@ -71,7 +71,7 @@ def test_more_candidates_find_more_until_nothing_is_missed(graph_settings: Setti
     with store.open_store("main", graph_settings) as opened:
         found = verify(
             opened,
-            wanted=0.97,
+            wanted=0.9,
             n_queries=60,
             efs=(11, 100, N),
             on_progress=lambda *told: said.append(told),
@@ -80,9 +80,9 @@ def test_more_candidates_find_more_until_nothing_is_missed(graph_settings: Setti
     assert [row.ef for row in found.rows] == [11, 100, N]
     recalls = [row.recall for row in found.rows]
     assert recalls == sorted(recalls)
-    assert recalls[0] < 0.97
+    assert recalls[0] < 0.9
     assert recalls[-1] > 0.99
-    assert found.enough is next(row for row in found.rows if row.recall >= 0.97)
+    assert found.enough is next(row for row in found.rows if row.recall >= 0.9)
     assert found.current.ef == 0
     assert all(0 < row.p50_ms <= row.p95_ms for row in (*found.rows, found.exact, found.current))
     assert said[-1] == ("candidates", 3, 3)
@@ -203,7 +203,7 @@ def test_the_command_prints_a_table_and_what_to_do(run_cli: Run, graph_settings:
     lines = done.stdout.splitlines()
     assert lines[0] == "collection 'main': 14,000 points, 14,000 of them in a graph; 30 queries, top 10"
     assert lines[1].split() == ["ef", "recall@10", "p50", "ms", "p95", "ms"]
-    assert [line.split()[0] for line in lines[2:6]] == ["32", "48", "64", "96"]
+    assert [line.split()[0] for line in lines[2:6]] == ["16", "32", "48", "64"]
     assert lines[-1].endswith("reaches it: run this again with --apply")
 
 

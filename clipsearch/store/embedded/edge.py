@@ -24,21 +24,11 @@ from clipsearch.store.protocol import Examples, Question
 from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
 from clipsearch.types import FieldKind, Point, SparseVector
 
-# The graph, measured at 100,000 x 512 on two cores, vectors without a crowd (the hardest for a graph):
-# - int8 beside the vectors: half the time of a search and a third of a build's at the same recall, for 12 %
-#   more disk; the best are compared again by their vectors (without that recall .94, with twice as many as
-#   wanted .997 in a scan, with thrice .9995).
-# - No links by payload values (payload_m): they take 4.5 times as long to build with six fields, and lead
-#   nowhere under a filter that no one value makes (a box on a map: recall .66). ACORN instead, which looks
-#   past neighbours that the filter leaves out; without either recall under a 10 % filter is .19.
-# - 192 candidates: recall .995; 64: .98, and .95 under a filter on a box.
+# The graph, as benchmarks/engine.py measures it at 100,000 x 512 on two cores.
 GRAPH_M, GRAPH_EF = 16, 200  # links of a point, candidates while it is linked
-SEARCH_EF = 192  # candidates of a search that names no number
-# Points that pass a filter, or the whole collection, are scanned when they are this few: 1 ms, and exact.
+SEARCH_EF = 128  # candidates of a search that names no number
+# Points that pass a filter, or the whole collection, are scanned when they are this few.
 SCAN_BELOW = 12_000
-_COMPARED_AGAIN = 3.0  # times as many as wanted
-_MANY = 100  # hits; of more, fewer again: a miss among them is at the far end
-_COMPARED_AGAIN_OF_MANY = 1.5
 
 
 def engine_version() -> str:
@@ -61,7 +51,6 @@ def config(dim: int, *, graph: bool = False) -> Any:
     import qdrant_edge as edge
 
     extra: dict[str, Any] = {}
-    small = None
     if graph:
         # One segment, every vector in the graph. Kept only in the generation that a build makes.
         extra["optimizers"] = edge.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1)
@@ -71,10 +60,8 @@ def config(dim: int, *, graph: bool = False) -> Any:
             payload_m=0,
             full_scan_threshold=math.ceil(SCAN_BELOW * dim * 4 / 1024),  # in KB of vectors
         )
-        small = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, always_ram=True)
-    image = edge.EdgeVectorParams(size=dim, distance=edge.Distance.Cosine, quantization_config=small)
     return edge.EdgeConfig(
-        vectors={IMAGE: image},
+        vectors={IMAGE: edge.EdgeVectorParams(size=dim, distance=edge.Distance.Cosine)},
         sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         **extra,
     )
@@ -118,18 +105,12 @@ def vector_in(vectors: Mapping[str, NDArray[np.float32] | SparseVector]) -> dict
     }
 
 
-def search_params(*, exact: bool | None, ef: int, limit: int, filtered: bool) -> Any:
-    """How to search. ef 0: the engine's own number. exact: by the vectors alone, all of them."""
+def search_params(*, exact: bool | None, ef: int, filtered: bool) -> Any:
+    """How to search. ef 0: the engine's own number."""
     import qdrant_edge as edge
 
-    if exact:
-        return edge.SearchParams(exact=True)
-    again = _COMPARED_AGAIN if limit <= _MANY else _COMPARED_AGAIN_OF_MANY
-    return edge.SearchParams(
-        hnsw_ef=ef or SEARCH_EF,
-        quantization=edge.QuantizationSearchParams(rescore=True, oversampling=again),
-        acorn=edge.AcornSearchParams(enable=True, max_selectivity=1.0) if filtered else None,
-    )
+    acorn = edge.AcornSearchParams(enable=True, max_selectivity=1.0) if filtered and not exact else None
+    return edge.SearchParams(hnsw_ef=ef or SEARCH_EF, exact=bool(exact), acorn=acorn)
 
 
 def query_in(question: Question, using: str) -> Any:

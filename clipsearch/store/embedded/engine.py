@@ -132,14 +132,13 @@ class EdgeEngine:
         """For each question its hits by falling score."""
         import qdrant_edge
 
-        params = edge.search_params(exact=exact, ef=ef, limit=limit, filtered=filter is not None)
         with edge.translated(self.name, "searching"):
             requests = [
                 qdrant_edge.QueryRequest(
                     limit=limit,
                     query=edge.query_in(question, using),
                     filter=filter,
-                    params=params,
+                    params=edge.search_params(exact=exact, ef=ef, filtered=filter is not None),
                     with_payload=with_payload,
                 )
                 for question in questions

@@ -17,11 +17,8 @@ from clipsearch.store.embedded.folder import size_on_disk
 
 
 def bytes_needed(generation: Path) -> int:
-    """Free disk that a build needs: the copy, and the new segment before the copy's own is dropped.
-
-    The new one is larger: it has the graph's links and the int8 vectors.
-    """
-    return 5 * size_on_disk(generation) // 2
+    """Free disk that a build needs: the copy, and the new segment before the copy's own is dropped."""
+    return 2 * size_on_disk(generation)
 
 
 def build(generation: Path, n_points: int, *, collection: str) -> None:
