@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is done, how many so far, of how many)."""
 
-_GRAPH_FROM = 200_000  # rows from which on a graph's answers cost less than the product of all with all
+# Rows from which on asking a graph takes less than the product: at 100,000 x 512 on two cores 160 and 100 s,
+# and the product grows with the square (`python benchmarks/dupes.py size`, with and without --graph).
+_GRAPH_FROM = 150_000
 
 
 @dataclass

@@ -22,8 +22,6 @@ from clipsearch.settings import Settings
 from clipsearch.store import Store, open_store, read_spec
 from clipsearch.types import CollectionSpec
 
-_GRAPH_WANTED = 200_000  # points; below, a scan of all of them is quick
-
 
 def examine_collection(
     name: str,
@@ -118,6 +116,8 @@ def _runs(pid: int) -> bool:
 
 
 def _contents(store: Store) -> Iterator[Finding]:
+    from clipsearch.store.embedded.engine import GRAPH_ABOVE
+
     info = store.info()
     facts = {"points": info.n_points, "in_graph": info.n_indexed}
     if info.n_points == 0:
@@ -126,7 +126,7 @@ def _contents(store: Store) -> Iterator[Finding]:
     share = info.n_indexed / info.n_points
     graph = f"{share:.0%} of them in the search graph" if info.n_indexed else "searched by a scan of all"
     value = f"{info.n_points:,}, {graph}"
-    if info.n_points > _GRAPH_WANTED and share < 0.9:
+    if info.n_points > GRAPH_ABOVE and share < 0.9:
         advice = f"searches scan the others; the next clipsearch index … -c {info.name} takes them in"
         yield Finding("collection", "points", value, "warn", advice, facts)
     else:
