@@ -159,7 +159,8 @@ def _print_paths(groups: Iterator[Group], end: str) -> None:
 
 def _sum_up(found: Found, tally: _Tally, limit: int | None, took_s: float) -> None:
     took = f"{took_s:.0f} s" if took_s < 90 else f"{took_s / 60:.0f} min"
-    say = f"{tally.n_groups:,} group{'' if tally.n_groups == 1 else 's'} among {found.n_records:,} pictures in {took}"
+    groups = f"{tally.n_groups:,} group{'' if tally.n_groups == 1 else 's'}"
+    say = f"{groups} among {found.n_records:,} pictures in {took}"
     if tally.n_groups:
         say += f"; {tally.n_superfluous:,} could go ({layout.size_text(tally.n_bytes)})"
     click.echo(f"{say}. Nothing was deleted.", err=True)
