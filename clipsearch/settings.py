@@ -147,3 +147,10 @@ def check_collection_name(name: str) -> str:
             "starting with a letter or digit, 64 at most"
         )
     return name
+
+
+def shown_address(url: str) -> str:
+    """The address without a user's name, password or query, which may be secrets."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clipsearch.errors import SettingsError
-from clipsearch.settings import DEFAULT_MODEL, Settings, check_collection_name
+from clipsearch.settings import DEFAULT_MODEL, Settings, check_collection_name, shown_address
 
 
 def test_an_option_beats_the_environment_beats_the_file_beats_the_default(
@@ -93,3 +93,15 @@ def test_each_system_has_its_own_folders(platform: str, monkeypatch: pytest.Monk
     settings = Settings.load()
     assert settings.data != settings.cache
     assert "clipsearch" in settings.data.parts
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:secret@qdrant.example:6333/x?api_key=k", "https://qdrant.example:6333/x"),
+        ("http://127.0.0.1:6333", "http://127.0.0.1:6333"),
+        ("http://[::1]:6333", "http://[::1]:6333"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert shown_address(url) == shown

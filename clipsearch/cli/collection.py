@@ -10,6 +10,7 @@ import click
 from clipsearch.cli import output
 from clipsearch.cli.judged import read_judged
 from clipsearch.cli.options import device_option, place_options, settings_from
+from clipsearch.settings import shown_address
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,7 +40,12 @@ def list_(as_json: bool, data: Path | None, url: str | None) -> None:
     settings = settings_from(data=data, url=url)
     names = list_collections(settings)
     if as_json:
-        output.print_json({"collections": names, "location": settings.url or str(settings.data)})
+        output.print_json(
+            {
+                "collections": names,
+                "location": shown_address(settings.url) if settings.url else str(settings.data),
+            }
+        )
         return
     for name in names:
         click.echo(name)

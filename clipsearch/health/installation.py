@@ -16,7 +16,7 @@ from clipsearch.encoder.devices import choose, cuda_majors, device_names, has_mp
 from clipsearch.errors import ClipSearchError
 from clipsearch.health.findings import Finding, gigabytes
 from clipsearch.models import resolve
-from clipsearch.settings import Settings
+from clipsearch.settings import Settings, shown_address
 from clipsearch.store import list_collections
 
 _PACKAGES = ("torch", "onnxruntime", "transformers", "qdrant-edge-py", "qdrant-client", "numpy", "pillow")
@@ -133,7 +133,7 @@ def _engine(settings: Settings) -> Iterator[Finding]:
         if settings.url is not None:
             from clipsearch.store.server import server_version
 
-            found = f"Qdrant {server_version(settings)} at {_without_key(settings.url)}"
+            found = f"Qdrant {server_version(settings)} at {shown_address(settings.url)}"
         else:
             found = f"embedded, qdrant-edge-py {_version('qdrant-edge-py')}"
         yield Finding("installation", "engine", found)
@@ -164,7 +164,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         if field.name == "api_key" and value is not None:
             shown = "set (not shown)"
         elif field.name == "url" and value is not None:
-            shown = _without_key(value)
+            shown = shown_address(value)
         else:
             shown = "not set" if value is None else str(value)
         origin = settings.origins.get(field.name, "default")
@@ -175,14 +175,7 @@ def _hidden(message: str, settings: Settings) -> str:
     """The message without the secrets that an address may hold, or the key."""
     if settings.url is not None:
         parts = urlsplit(settings.url)
-        message = message.replace(settings.url, _without_key(settings.url))
+        message = message.replace(settings.url, shown_address(settings.url))
         message = message.replace(parts.netloc, f"{parts.hostname}:{parts.port or 6333}")
         message = message.replace(f"?{parts.query}", "") if parts.query else message
     return message.replace(settings.api_key, "…") if settings.api_key else message
-
-
-def _without_key(url: str) -> str:
-    """The address without a user's name, password or query, which may be secrets."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

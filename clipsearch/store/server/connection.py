@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from clipsearch.errors import ClipSearchError, CollectionNotFound, SettingsError, StoreError, StoreUnavailable
-from clipsearch.settings import Settings
+from clipsearch.settings import Settings, shown_address
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -118,13 +118,13 @@ def connect(settings: Settings) -> Connection:
     _check_key(parts, settings)
     port = 0 if parts.path.strip("/") else _grpc_port(parts)
     if port:
-        connection = Connection(_client(url, parts, settings, grpc_port=port), url)
+        connection = Connection(_client(url, parts, settings, grpc_port=port), shown_address(url))
         try:
             connection.call(connection.client.get_collections, tries=1)
             return connection
         except StoreError:  # the port belongs to something else; REST has the last word
             connection.close()
-    connection = Connection(_client(url, parts, settings), url)
+    connection = Connection(_client(url, parts, settings), shown_address(url))
     try:
         connection.call(connection.client.get_collections, tries=1)  # a dead server is said at once
     except BaseException:
@@ -177,7 +177,7 @@ def _grpc_port(parts: SplitResult) -> int:
 def _check_key(parts: SplitResult, settings: Settings) -> None:
     if settings.api_key and parts.scheme != "https" and not _is_loopback(parts):
         raise SettingsError(
-            f"the API key would travel unencrypted to {settings.url} (from "
+            f"the API key would travel unencrypted to {shown_address(settings.url or '')} (from "
             f"{settings.origins.get('url', 'the settings')}); write https://, or unset the key"
         )
 
