@@ -21,7 +21,7 @@ from clipsearch.store import Store
 from clipsearch.types import Filter, Match, Or, Query, SearchOptions, Term
 
 Vector = NDArray[np.float32]  # (D,), of length 1
-_MAX_VIEWS = 100  # pictures of one record
+MAX_VIEWS = 100  # pictures of one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class Unwanted:
     tokens: tuple[str, ...] = ()  # its wording; () for a picture or a record
 
 
+def _none() -> NDArray[np.float32]:
+    return np.empty((0, 0), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A query, embedded. Without a vector it is a filter alone."""
@@ -42,10 +46,15 @@ class Wanted:
     by: Literal["text", "image"] = "text"  # what the vector was made of; image: also in part
     words: str = ""  # for the words' channel
     unwanted: tuple[Unwanted, ...] = ()
-    likes: NDArray[np.float32] | None = None  # (P, D) examples of feedback
-    unlikes: NDArray[np.float32] | None = None  # (N, D)
+    likes: NDArray[np.float32] = field(default_factory=_none)  # (P, D) examples of feedback
+    unlikes: NDArray[np.float32] = field(default_factory=_none)  # (N, D)
     target: Vector | None = None  # of the terms alone, where there are examples too
-    examples: tuple[str, ...] = field(default=())  # ids that are not shown: they were asked with
+    examples: tuple[str, ...] = ()  # ids that are not shown: they were asked with
+
+    @property
+    def has_feedback(self) -> bool:
+        """Whether examples say what is wanted or not, besides the vector."""
+        return len(self.likes) + len(self.unlikes) > 0
 
 
 class Embedded:
@@ -80,17 +89,19 @@ def ask(query: Query, options: SearchOptions, embedded: Embedded, store: Store) 
     }
     parts = [(_vector(term, embedded, records), term.weight) for term in _merged(query.terms)]
     positive = [(vector, weight) for vector, weight in parts if weight > 0]
-    likes = _rows([records[key][1] for key in options.like])
-    unlikes = _rows([records[key][1] for key in options.unlike])
+    likes, unlikes = (
+        np.array([records[key][1] for key in keys], np.float32).reshape(len(keys), store.spec.fingerprint.dim)
+        for keys in (options.like, options.unlike)
+    )
     examples = tuple(id for ids, _ in records.values() for id in ids)
-    if not positive and likes is None:
-        if parts or unlikes is not None:
+    if not positive and not len(likes):
+        if parts or len(unlikes):
             raise QueryError(
                 "every term is a minus term; give something to be near to as well", text=query.text
             )
         return Wanted(query)
     target = combine(positive) if positive else None
-    liked = [] if likes is None else [(row, 1.0) for row in likes]
+    liked = [(row, 1.0) for row in likes]
     return Wanted(
         query=query,
         vector=combine([*positive, *liked]),
@@ -170,7 +181,7 @@ def _vector(term: Term, embedded: Embedded, records: Mapping[str, tuple[list[str
 
 def _record(key: str, store: Store) -> tuple[list[str], Vector]:
     """The ids of a record's pictures, and their mean direction."""
-    found = store.scroll(filter=named(key), batch_size=_MAX_VIEWS, with_vectors=True)
+    found = store.scroll(filter=named(key), batch_size=MAX_VIEWS, with_vectors=True)
     points = next(iter(found), [])
     if not points:
         raise QueryError(
@@ -183,7 +194,3 @@ def _record(key: str, store: Store) -> tuple[list[str], Vector]:
 def named(key: str) -> Filter:
     """Holds for the pictures of the record with that key."""
     return Or((Match("_key", (key,)), Match("_group", (key,))))
-
-
-def _rows(vectors: Sequence[Vector]) -> NDArray[np.float32] | None:
-    return np.stack(vectors) if vectors else None

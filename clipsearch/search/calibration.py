@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from clipsearch import lexical
 from clipsearch.encoder import Encoder
+from clipsearch.search.asking import named
 from clipsearch.search.channels import has_words
 from clipsearch.search.confidence import Calibration, Curve, FittedOn
 from clipsearch.store import RESERVED, Store, all_fields
@@ -189,8 +190,6 @@ def _told_apart(values: NDArray[np.float64], labels: NDArray[np.bool_]) -> bool:
 def _of_judgements(
     judged: Sequence[Judged], store: Store, encoder: Encoder
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    from clipsearch.search.asking import named
-
     texts = list(dict.fromkeys(pair.query for pair in judged))
     vectors = dict(zip(texts, encoder.encode_texts(texts), strict=True))
     values: list[float] = []

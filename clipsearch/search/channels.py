@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from clipsearch import lexical
 from clipsearch.query import all_of
-from clipsearch.search.asking import Wanted
+from clipsearch.search.asking import MAX_VIEWS, Wanted, named
 from clipsearch.store import RESERVED, Store
-from clipsearch.types import Filter, Hit, Ids, Match, Not, Or, Phrase, Prefix
+from clipsearch.types import Filter, Hit, Ids, Not, Or, Phrase, Prefix
 
 HEAD = 200
 """Hits of each channel that are fused. Fixed, so that a deep page sees the ranking the first page saw."""
-_MAX_VIEWS = 100  # pictures of one record
 _MIN_PREFIX = 3  # letters of a part number's beginning
 
 
@@ -31,7 +28,6 @@ class Found:
     exact: list[Hit]  # the record whose key was typed
     beginning: list[Hit]  # records whose key begins with what was typed
     nearest: Callable[[int], list[Hit]]  # the best n of the pictures' ranking
-    condition: Filter | None
 
 
 def find(wanted: Wanted, store: Store, *, exact: bool = False, image: list[Hit] | None = None) -> Found:
@@ -43,15 +39,14 @@ def find(wanted: Wanted, store: Store, *, exact: bool = False, image: list[Hit] 
     condition = condition_of(wanted, store)
 
     def nearest(n: int) -> list[Hit]:
-        if wanted.likes is None and wanted.unlikes is None:
+        if not wanted.has_feedback:
             assert wanted.vector is not None
             return store.search(
                 wanted.vector, limit=n, filter=condition, exact=exact or None, with_payload=False
             )
-        none = np.empty((0, store.spec.fingerprint.dim), np.float32)
         return store.recommend(
-            none if wanted.likes is None else wanted.likes,
-            none if wanted.unlikes is None else wanted.unlikes,
+            wanted.likes,
+            wanted.unlikes,
             target=wanted.target,
             limit=n,
             filter=condition,
@@ -65,7 +60,6 @@ def find(wanted: Wanted, store: Store, *, exact: bool = False, image: list[Hit] 
         exact=[] if typed is None else _by_key(typed, wanted, store, condition),
         beginning=[] if typed is None else _by_beginning(typed, wanted, store, condition),
         nearest=nearest,
-        condition=condition,
     )
 
 
@@ -85,13 +79,16 @@ def condition_of(wanted: Wanted, store: Store) -> Filter | None:
 def has_words(store: Store) -> bool:
     """Whether the records have words besides their pictures' names."""
     kinds = store.spec.fields.items()
-    return store.spec.lexical == lexical.VERSION and any(
-        kind in ("keyword", "text") and name not in RESERVED for name, kind in kinds
-    )
+    return _has_channel(store) and any(k in ("keyword", "text") and name not in RESERVED for name, k in kinds)
+
+
+def _has_channel(store: Store) -> bool:
+    """Whether every record has the words that this version makes."""
+    return store.spec.lexical == lexical.VERSION
 
 
 def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
-    if not wanted.words or store.spec.lexical != lexical.VERSION:
+    if not wanted.words or not _has_channel(store):
         return []
     vector = lexical.query_vector(lexical.tokens(wanted.words))
     return store.search_sparse(vector, limit=HEAD, filter=condition, with_payload=False)
@@ -99,12 +96,11 @@ def _by_words(wanted: Wanted, store: Store, condition: Filter | None) -> list[Hi
 
 def _by_key(typed: str, wanted: Wanted, store: Store, condition: Filter | None) -> list[Hit]:
     """The pictures of the record, in order of key; a part number also in another letter case."""
-    named = Or((Match("_key", (typed,)), Match("_group", (typed,))))
-    as_typed = _in_order(named, wanted, store, condition, limit=_MAX_VIEWS)
+    as_typed = _in_order(named(typed), wanted, store, condition, limit=MAX_VIEWS)
     tokens = tuple(lexical.phrase_tokens(typed))
-    if as_typed or not tokens or store.spec.lexical != lexical.VERSION or not any(c.isdigit() for c in typed):
+    if as_typed or not tokens or not any(c.isdigit() for c in typed) or not _has_channel(store):
         return as_typed
-    wording = _in_order(Phrase(tokens), wanted, store, condition, limit=_MAX_VIEWS)
+    wording = _in_order(Phrase(tokens), wanted, store, condition, limit=MAX_VIEWS)
     same = typed.casefold()
     return [h for h in wording if same in (h.key.casefold(), str(h.payload.get("_group", "")).casefold())]
 
@@ -114,15 +110,15 @@ def _by_beginning(typed: str, wanted: Wanted, store: Store, condition: Filter | 
     looks = len(typed) >= _MIN_PREFIX and " " not in typed and any(c.isdigit() for c in typed)
     if not looks:
         return []
-    named = Or(tuple(Prefix(f, s) for f in ("_key", "_group") for s in _spellings(typed)))
-    return _in_order(named, wanted, store, condition, limit=HEAD)
+    begun = Or(tuple(Prefix(f, s) for f in ("_key", "_group") for s in _spellings(typed)))
+    return _in_order(begun, wanted, store, condition, limit=HEAD)
 
 
 def _in_order(
-    named: Filter, wanted: Wanted, store: Store, condition: Filter | None, *, limit: int
+    records: Filter, wanted: Wanted, store: Store, condition: Filter | None, *, limit: int
 ) -> list[Hit]:
     assert wanted.vector is not None
-    both = all_of([named] if condition is None else [named, condition])
+    both = all_of([records] if condition is None else [records, condition])
     return sorted(store.search(wanted.vector, limit=limit, filter=both), key=lambda hit: (hit.key, hit.id))
 
 

@@ -148,7 +148,7 @@ class Searcher:
         plain = [
             (condition_of(one, self.store), i)
             for i, one in enumerate(wanted)
-            if one.vector is not None and one.likes is None and one.unlikes is None
+            if one.vector is not None and not one.has_feedback
         ]
         found: dict[int, list[Hit]] = {}
         for condition, some in groupby(sorted(plain, key=lambda c: repr(c[0])), key=lambda c: c[0]):

@@ -16,13 +16,14 @@ from typing import Any
 from clipsearch import query as query_language
 from clipsearch.errors import ImageError, QueryError
 from clipsearch.search import Searcher
+from clipsearch.search.asking import MAX_VIEWS, named
 from clipsearch.serve.opened import OpenCollections
 from clipsearch.serve.records import collection_record, page_record, to_json
 from clipsearch.serve.replies import Refusal, Reply, refusal
 from clipsearch.serve.schemas import SearchRequest, TagImageForm, TagRequest
 from clipsearch.serve.tags import tag_record
 from clipsearch.store import all_fields
-from clipsearch.types import Embeddings, Match, Or, Query
+from clipsearch.types import Embeddings, Query
 
 _UPLOAD = "the uploaded picture"
 
@@ -40,8 +41,8 @@ def search(collections: OpenCollections, ask: SearchRequest, picture: bytes | No
 def tag_record_of(collections: OpenCollections, ask: TagRequest) -> bytes:
     """The labels for a record's picture."""
     name = collections.chosen(ask.collection)
-    named = Or((Match("_key", (ask.key,)), Match("_group", (ask.key,))))
-    for points in collections.store(name).scroll(filter=named, batch_size=100, with_vectors=True):
+    record = named(ask.key)
+    for points in collections.store(name).scroll(filter=record, batch_size=MAX_VIEWS, with_vectors=True):
         first = min(points, key=lambda point: str(point.payload.get("_key", "")))
         vector: Any = first.vectors["image"]
         return _tags(collections, name, vector[None], ask.labels, ask.template)
