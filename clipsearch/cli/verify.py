@@ -103,14 +103,13 @@ def verify(
 
 
 def _encoded(store: Store, file: Path, settings: Settings) -> Embeddings:
-    from clipsearch.encoder import Encoder
-    from clipsearch.search import require_same_model
+    from clipsearch.search import encoder_of, require_same_model
 
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     texts = [line for line in lines if line]
     if not texts:
         raise click.UsageError(f"{file} has no query in it; write one a line.")
-    encoder = Encoder.open(store.spec.fingerprint.model, device=settings.device, cache=settings.cache)
+    encoder = encoder_of(store.spec.fingerprint, settings)
     require_same_model(store.name, store.spec.fingerprint, encoder.fingerprint)
     return encoder.encode_texts(texts)
 

@@ -11,8 +11,17 @@ Knows nothing of the engine behind the store, or of how results are shown.
 """
 
 from clipsearch.search.asking import combine
-from clipsearch.search.opening import open
+from clipsearch.search.opening import encoder_of, open
 from clipsearch.search.same_model import require_same_model
 from clipsearch.search.searcher import MAX_LIMIT, MAX_OFFSET, Question, Searcher
 
-__all__ = ["MAX_LIMIT", "MAX_OFFSET", "Question", "Searcher", "combine", "open", "require_same_model"]
+__all__ = [
+    "MAX_LIMIT",
+    "MAX_OFFSET",
+    "Question",
+    "Searcher",
+    "combine",
+    "encoder_of",
+    "open",
+    "require_same_model",
+]

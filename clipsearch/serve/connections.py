@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -33,6 +34,27 @@ _FULL = Reply(
 _INVALID = Reply(400, "bad-http", "this is not a request of HTTP/1.1", headers=(("connection", "close"),))
 
 
+class _Deadline:
+    """A timer that can be put off or called off."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._handle is not None
+
+    def set(self, loop: asyncio.AbstractEventLoop, seconds: float, then: Callable[[], None]) -> None:
+        """Call then() after so many seconds, and not when it was to be called before."""
+        self.clear()
+        self._handle = loop.call_later(seconds, then)
+
+    def clear(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
 def protocol(limits: Limits) -> type[H11Protocol]:
     """uvicorn's H11Protocol with the deadlines of limits."""
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -42,11 +64,8 @@ def protocol(limits: Limits) -> type[H11Protocol]:
     class Connection(H11Protocol):
         """One client's connection."""
 
-        _timer: asyncio.TimerHandle | None = None  # for the headers
-        _reader_timer: asyncio.TimerHandle | None = None  # for a client that takes nothing
-        _client_name = ""
-
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            self._headers, self._reading = _Deadline(), _Deadline()  # reading: for one that takes nothing
             super().connection_made(transport)
             self._client_name = network_of(self.client[0]) if self.client else ""
             clients[self._client_name] += 1
@@ -57,19 +76,19 @@ def protocol(limits: Limits) -> type[H11Protocol]:
             self._await_headers()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
-            self._stop_reader_timer()
+            self._headers.clear()
+            self._reading.clear()
             clients[self._client_name] -= 1
             if clients[self._client_name] <= 0:
                 del clients[self._client_name]
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if self._timer is None and not self._is_answering():
+            if not self._headers.is_set and not self._is_answering():
                 self._await_headers()  # the next request on a kept connection begins
             super().data_received(data)
             if self._is_answering() or self.transport.is_closing():
-                self._stop_timer()
+                self._headers.clear()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
@@ -87,7 +106,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
             self._abort_later(limits.read_timeout_s)
 
         def resume_writing(self) -> None:
-            self._stop_reader_timer()
+            self._reading.clear()
             super().resume_writing()
 
         def send_400_response(self, msg: str) -> None:
@@ -97,8 +116,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
             return self.cycle is not None and not self.cycle.response_complete
 
         def _await_headers(self) -> None:
-            self._stop_timer()
-            self._timer = self.loop.call_later(limits.header_timeout_s, self._headers_are_late)
+            self._headers.set(self.loop, limits.header_timeout_s, self._headers_are_late)
 
         def _headers_are_late(self) -> None:
             if self.transport.is_closing() or self._is_answering():
@@ -109,8 +127,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
                 self.transport.abort()
 
         def _abort_later(self, seconds: float) -> None:
-            self._stop_reader_timer()
-            self._reader_timer = self.loop.call_later(seconds, self._abort)
+            self._reading.set(self.loop, seconds, self._abort)
 
         def _abort(self) -> None:
             still_sending = self.conn.their_state is h11.SEND_BODY and not self._is_answering()
@@ -119,7 +136,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
         def _refuse(self, reply: Reply) -> None:
             """Answer without any application, and close."""
-            self._stop_timer()
+            self._headers.clear()
             headers: Any = reply.raw_headers()
             try:
                 for event in (
@@ -133,15 +150,5 @@ def protocol(limits: Limits) -> type[H11Protocol]:
                 return
             self.transport.close()
             self._abort_later(limits.read_timeout_s)
-
-        def _stop_timer(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-        def _stop_reader_timer(self) -> None:
-            if self._reader_timer is not None:
-                self._reader_timer.cancel()
-                self._reader_timer = None
 
     return Connection

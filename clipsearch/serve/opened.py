@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from clipsearch.errors import CollectionLocked, CollectionNotFound, QueryError
-from clipsearch.search import Searcher
+from clipsearch.search import Searcher, encoder_of
 from clipsearch.serve.batching import BatchingEncoder, OnBatch
 from clipsearch.settings import Settings, check_collection_name
 
@@ -129,19 +129,11 @@ class OpenCollections:
             raise
 
     def _encoder(self, made: Fingerprint) -> BatchingEncoder:
-        from clipsearch.encoder import Encoder
-
         essence = (made.weights_sha256, made.preprocessing, made.tokenizer_sha256, made.decode)
         with self._lock:
             if essence not in self._encoders:
-                encoder = Encoder.open(
-                    made.model,
-                    device=self.settings.device,
-                    cache=self.settings.cache,
-                    exact=made.decode == "exact",
-                )
                 self._encoders[essence] = BatchingEncoder(
-                    encoder,
+                    encoder_of(made, self.settings),
                     uploads=self.uploads,
                     max_pixels=self._max_pixels,
                     on_batch=self._on_batch,
