@@ -59,7 +59,7 @@ def test_many_queries_are_answered_into_a_file(demo_copy: Path, run_cli, tmp_pat
     done = run_cli("search", "-c", "demo", "--queries", "wanted.txt", "--out", out.name, "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "2 queries, 1 with a confident hit" in done.stderr
-    assert not list(tmp_path.glob("*.part"))
+    assert not [*tmp_path.glob("*.part"), *tmp_path.glob(".*.tmp")]
     rows = _rows(out)
     assert [(r["query_id"], r["rank"]) for r in rows] == [(q, n) for q in ("1", "2") for n in (1, 2, 3)]
     assert "nut" in rows[0]["path"].lower() or rows[0]["key"].startswith(("HN", "SN"))

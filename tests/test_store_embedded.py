@@ -22,11 +22,12 @@ import pytest
 
 from clipsearch import store
 from clipsearch.errors import CollectionLocked, CollectionNotFound, StoreError
+from clipsearch.files import write_json
 from clipsearch.settings import Settings
 from clipsearch.store.collection import Collection
 from clipsearch.store.embedded import engine as engine_module
 from clipsearch.store.embedded.engine import EdgeEngine
-from clipsearch.store.embedded.folder import copy_sparse, size_on_disk, write_json
+from clipsearch.store.embedded.folder import copy_sparse, size_on_disk
 from clipsearch.store.spec import all_fields
 from clipsearch.types import CollectionSpec, Fingerprint, Match, Phrase, Point, Prefix
 

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 
 from clipsearch.errors import SourceError, TableError
+from clipsearch.files import replaced
 from clipsearch.serve.records import hit_record
 from clipsearch.types import Page
 
@@ -97,8 +98,7 @@ def written(out: Path | None) -> Iterator[Output]:
     suffix = out.suffix.lower()
     if suffix not in FORMATS:
         raise click.UsageError(f"--out {out}: the name must end in one of {', '.join(FORMATS)}.")
-    fresh = out.with_name(f"{out.name}.part")
-    try:
+    with replaced(out) as fresh:
         if suffix == ".parquet":
             sheet = Columns()
             yield sheet
@@ -106,9 +106,6 @@ def written(out: Path | None) -> Iterator[Output]:
         else:
             with fresh.open("w", encoding="utf-8", newline="") as file:
                 yield JsonLines(file) if suffix == ".jsonl" else Csv(file)
-        fresh.replace(out)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 class Output:

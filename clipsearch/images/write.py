@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import uuid
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsearch.files import replaced
 from clipsearch.images.reasons import refusal
 
 
@@ -39,13 +39,8 @@ def save_png(pixels: NDArray[np.uint8], path: Path | str) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        try:
+        with replaced(path) as beside:
             beside.write_bytes(data)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
     except OSError as exc:
         raise refusal("unwritable", str(path), exc.strerror or str(exc)) from exc

@@ -7,9 +7,9 @@ on those that pictures answer; judged pairs, where there are some, have the last
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from clipsearch import lexical
 from clipsearch.encoder import Encoder
+from clipsearch.files import replaced
 from clipsearch.search.asking import named
 from clipsearch.search.channels import has_words
 from clipsearch.search.confidence import Calibration, Curve, FittedOn
@@ -91,13 +92,10 @@ def save(calibration: Calibration, folder: Path | None, store: Store) -> None:
     if folder is None:
         return
     data = {"format": _FORMAT, "weights": store.spec.fingerprint.weights_sha256, **asdict(calibration)}
-    fresh = folder / f"{FILE}.{os.getpid()}.tmp"
-    try:
+    with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(data), encoding="utf-8")
-        fresh.replace(folder / FILE)
-    except OSError:
-        fresh.unlink(missing_ok=True)
+        with replaced(folder / FILE) as fresh:
+            fresh.write_text(json.dumps(data), encoding="utf-8")
 
 
 def background(store: Store, encoder: Encoder) -> Calibration:

@@ -10,14 +10,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from clipsearch.errors import TableError
+from clipsearch.files import replaced, write_json
 from clipsearch.shards.columns import METADATA, Header, Rows, from_batch, to_table
 
 _PART = re.compile(r"part-(\d{5,9})\.(parquet|json|failed\.jsonl)")
@@ -136,25 +136,21 @@ def write(folder: Path, number: int, rows: Rows, header: Header, *, n_failed: in
     import pyarrow.parquet as pq
 
     path = folder / _name(number)
-    fresh = folder / f".{path.name}.{uuid4().hex}.tmp"
     with _translated(path, "writing"):
         table = to_table(rows, header)
-        try:
+        with replaced(path) as fresh:
             pq.write_table(table, fresh, row_group_size=_ROW_GROUP, **_encodings(table))
             n_bytes, sha256 = _on_disk(fresh)
             shard = Shard(path, number, header, len(rows), n_failed, n_bytes, sha256)
             path.with_suffix(".json").unlink(missing_ok=True)  # it is of the old file
-            fresh.replace(path)
-            _write_json(path.with_suffix(".json"), _seal(shard))
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_json(path.with_suffix(".json"), _seal(shard), ensure_ascii=True)
     return shard
 
 
 def mark_whole(folder: Path, n_shards: int) -> None:
     """Note how many shards there are to be, so that a missing one is missed."""
     with _translated(folder / _WHOLE, "writing"):
-        _write_json(folder / _WHOLE, {"n_shards": n_shards})
+        write_json(folder / _WHOLE, {"n_shards": n_shards}, ensure_ascii=True)
 
 
 def remove(folder: Path, number: int) -> None:
@@ -219,24 +215,6 @@ def _on_disk(path: Path) -> tuple[int, str]:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    fresh = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=True, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    if os.name == "posix":  # the renames reach the disk with the folder
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextmanager

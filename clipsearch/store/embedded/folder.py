@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsearch.errors import StoreError
+from clipsearch.files import write_json
 from clipsearch.store.lock import own_files
 from clipsearch.store.spec import from_json, to_json
 from clipsearch.types import CollectionSpec
@@ -139,26 +140,6 @@ class Folder:
             raise StoreError(
                 f"{self.path / name} is damaged ({exc}); delete the collection and index again"
             ) from exc
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write the file so that a kill or a power cut leaves the old one or the new one, never a part."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the rename itself reaches the disk with the folder
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def copy_sparse(source: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from clipsearch.files import replaced
 from clipsearch.store.served.methods import protocol
 from clipsearch.store.served.wire import Address, remove_address
 
@@ -49,14 +50,11 @@ def read(folder: Path) -> Record | None:
 
 def write(folder: Path, record: Record) -> None:
     """Replace the record, atomically."""
-    fresh = folder / f"{FILE}.{os.getpid()}.tmp"
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(record), file)
-        fresh.replace(folder / FILE)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    with (
+        replaced(folder / FILE) as fresh,
+        os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file,
+    ):
+        json.dump(asdict(record), file)
 
 
 def sweep(folder: Path) -> None:
