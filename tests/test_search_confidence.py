@@ -64,8 +64,8 @@ def test_judged_pairs_have_the_last_word_and_outlive_growth(demo_copy: Path, par
 @given(st.integers(0, 2**31), st.floats(0.5, 3), st.floats(-3, 3))
 def test_platt_finds_the_curve_that_made_the_labels(seed: int, slope: float, intercept: float) -> None:
     rng = np.random.default_rng(seed)
-    scores = rng.normal(0, 2, 4000)
-    labels = rng.random(4000) < 1 / (1 + np.exp(-(slope * scores + intercept)))
+    scores = rng.normal(0, 2, 60_000)
+    labels = rng.random(60_000) < 1 / (1 + np.exp(-(slope * scores + intercept)))
     found = platt(scores, labels)
     assert found[0] == pytest.approx(slope, rel=0.2, abs=0.1)
     assert found[1] == pytest.approx(intercept, rel=0.2, abs=0.2)
