@@ -24,7 +24,9 @@ from clipsearch.store.protocol import Examples, Question
 from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
 from clipsearch.types import FieldKind, Point, SparseVector
 
-# The graph, as benchmarks/engine.py measures it at 100,000 x 512 on two cores.
+# The graph, as benchmarks/engine.py measures it at 100,000 x 512 on two cores. No links by payload values
+# (payload_m): they cost several times as much to build, and lead nowhere under a filter that no one value
+# makes, such as a box on a map. ACORN instead, which looks past neighbours that the filter leaves out.
 GRAPH_M, GRAPH_EF = 16, 200  # links of a point, candidates while it is linked
 SEARCH_EF = 128  # candidates of a search that names no number
 # Points that pass a filter, or the whole collection, are scanned when they are this few.
