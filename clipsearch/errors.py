@@ -15,6 +15,8 @@ ClipSearchError
 │   ├── UnknownField     a filter names a field the collection does not have
 │   └── StoreUnavailable the server does not answer
 ├── TableError           a CSV or Parquet file
+├── TaggingError         a vocabulary, labels or a sidecar
+│   └── VocabularyError  .line is where
 └── TuningError          training data or settings
 
 A message says what happened (with the value), why, and what to do next.
@@ -103,6 +105,18 @@ class StoreUnavailable(StoreError):
 
 class TableError(ClipSearchError):
     """A CSV or Parquet file that cannot be read or written as asked."""
+
+
+class TaggingError(ClipSearchError):
+    """Labels, a run's journal or a sidecar that cannot be used."""
+
+
+class VocabularyError(TaggingError):
+    """A vocabulary that cannot be used. `line`: where in its file, from 1; 0 where that is not known."""
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class TuningError(ClipSearchError):

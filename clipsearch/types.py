@@ -292,7 +292,23 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag of a picture with its confidence (0 to 1)."""
+    """One tag of a picture with its confidence (0 to 1).
+
+    paths: the names from the root of its hierarchy to the tag's own, one for each broader label it has.
+    implied: given because a narrower tag was.
+    """
 
     name: str
     confidence: float
+    id: str = ""  # of the label in its vocabulary
+    paths: tuple[tuple[str, ...], ...] = ()
+    implied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A record of a collection with its tags, the most confident first; none: nothing certain."""
+
+    id: str
+    payload: Payload
+    tags: tuple[Tag, ...]
