@@ -13,7 +13,8 @@ from itertools import chain
 from pathlib import Path
 
 from clipsearch.errors import SourceError
-from clipsearch.search import calibration, require_same_model
+from clipsearch.models import require_same_model
+from clipsearch.search import calibration
 from clipsearch.settings import Settings
 from clipsearch.store import Store
 from clipsearch.types import CollectionSpec, ImageFile, Point

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 import clipsearch
 from clipsearch.cli.demo import data_folder, examples
 from clipsearch.errors import CollectionNotFound, ModelMismatch, QueryError, SourceError, UnknownField
-from clipsearch.search import Searcher, combine, require_same_model
+from clipsearch.models import require_same_model
+from clipsearch.search import Searcher, combine
 from clipsearch.types import Fingerprint, Match
 
 

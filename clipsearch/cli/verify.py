@@ -103,7 +103,8 @@ def verify(
 
 
 def _encoded(store: Store, file: Path, settings: Settings) -> Embeddings:
-    from clipsearch.search import encoder_of, require_same_model
+    from clipsearch.models import require_same_model
+    from clipsearch.search import encoder_of
 
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     texts = [line for line in lines if line]

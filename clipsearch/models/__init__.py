@@ -13,6 +13,7 @@ from clipsearch.errors import ModelError, ModelNotFound
 from clipsearch.models import hub
 from clipsearch.models.cards import CARDS, ModelCard, card
 from clipsearch.models.hashes import file_sha256, recorded_sha256, weights_sha256
+from clipsearch.models.same_model import require_same_model
 from clipsearch.models.weights import (
     WEIGHTS,
     missing_files,
@@ -35,6 +36,7 @@ __all__ = [
     "pull",
     "read_json",
     "read_scalar",
+    "require_same_model",
     "resolve",
     "tensor_table",
     "verify",

@@ -12,7 +12,6 @@ Knows nothing of the engine behind the store, or of how results are shown.
 
 from clipsearch.search.asking import combine
 from clipsearch.search.opening import encoder_of, open
-from clipsearch.search.same_model import require_same_model
 from clipsearch.search.searcher import MAX_LIMIT, MAX_OFFSET, Question, Searcher
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "combine",
     "encoder_of",
     "open",
-    "require_same_model",
 ]

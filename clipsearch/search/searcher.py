@@ -14,13 +14,13 @@ import numpy as np
 from clipsearch import query as query_language
 from clipsearch.encoder import Encoder
 from clipsearch.errors import QueryError, UnknownField
+from clipsearch.models import require_same_model
 from clipsearch.search import calibration
 from clipsearch.search.answering import answer, browse
 from clipsearch.search.asking import Embedded, Wanted, ask
 from clipsearch.search.calibration import Judged
 from clipsearch.search.channels import HEAD, condition_of
 from clipsearch.search.confidence import Calibration
-from clipsearch.search.same_model import require_same_model
 from clipsearch.store import Store, all_fields
 from clipsearch.types import Filter, Hit, Page, Query, SearchOptions, Term
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clipsearch.errors import ModelMismatch, SourceError
-from clipsearch.search import require_same_model
+from clipsearch.models import require_same_model
 from clipsearch.shards import Shard
 from clipsearch.store.spec import from_json
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint
