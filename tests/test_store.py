@@ -329,6 +329,37 @@ def test_payload_is_merged_and_removed_and_missing_points_are_passed_over(filled
     assert filled.count() == 60
 
 
+def test_many_points_get_payloads_of_their_own(filled: Store) -> None:
+    missing = str(uuid.uuid4())
+    before = {i: filled.retrieve([identity(i)], with_vectors=True)[0] for i in range(60)}
+    changes: list[tuple[str, Any]] = [
+        (identity(i), {"finishes": [f"赤 {i}"], "price": None}) for i in range(50)
+    ]
+    filled.set_payloads([*changes, (missing, {"finishes": ["blue"]}), (identity(0), {"stocked": False})])
+    for i in range(60):
+        found = filled.retrieve([identity(i)], with_vectors=True)[0]
+        expected = dict(before[i].payload)
+        if i < 50:
+            expected["finishes"] = [f"赤 {i}"]
+            del expected["price"]
+        assert found.payload == (expected | {"stocked": False} if i == 0 else expected)
+        image, was = (np.asarray(p.vectors["image"]) for p in (found, before[i]))
+        np.testing.assert_allclose(image, was, atol=1e-6)
+    assert filled.count() == 60
+    assert filled.count(Match("finishes", ("赤 7",))) == 1
+    assert filled.count(Phrase(tuple(lexical.phrase_tokens("赤 7")))) == 1, "the record's words follow"
+    assert filled.count(Range("price", gte=0)) == 10
+    filled.set_payloads([])
+
+
+def test_of_payloads_that_cannot_be_stored_none_is(filled: Store) -> None:
+    with pytest.raises(StoreError, match="64 bits"):
+        filled.set_payloads([(identity(1), {"holes": 9}), (identity(2), {"n": 2**63})])
+    with pytest.raises(StoreError, match="no-uuid"):
+        filled.set_payloads([(identity(1), {"holes": 9}), ("no-uuid", {"holes": 9})])
+    assert filled.count(Match("holes", (9,))) == 0
+
+
 def test_scrolling_gives_every_point_once_in_batches(filled: Store) -> None:
     batches = list(filled.scroll(batch_size=17, with_vectors=True))
     assert [len(b) for b in batches] == [17, 17, 17, 9]

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from clipsearch.errors import StoreError
 from clipsearch.store.asking import Way, ask, checked_rows, examples
+from clipsearch.store.editing import edit, edits
 from clipsearch.store.filters import unknown_field
-from clipsearch.store.payload import gone, shown, storable, stored_name
+from clipsearch.store.payload import shown, storable
 from clipsearch.store.points import canonical_sparse, checked_points, in_batches, shown_point
 from clipsearch.store.protocol import Engine, Store
 from clipsearch.store.spec import IMAGE, LEXICAL, all_fields, check_fields, check_kinds
@@ -75,20 +76,30 @@ class Collection:
         Where their words change, the points are read and written whole: on a server, what another client
         does to one of them meanwhile is lost.
         """
-        values = storable(payload, self._kinds)
-        removed = [stored_name(name) for name in gone(payload)]
+        made = edit(payload, self._kinds)
         words = change_words(payload, self._kinds)
         with self._changing:
             for some in in_batches(ids):
                 found = self._open.fetch(some, with_vectors=words, with_payload=words)
                 if words:
-                    self._put(merged(found, values, removed, self._kinds))
+                    self._put(merged(found, dict.fromkeys(some, made), self._kinds))
                     continue
                 there = [point.id for point in found]
-                if there and values:
-                    self._open.merge_payload(there, values)
-                if there and removed:
-                    self._open.drop_payload(there, removed)
+                if there and made.values:
+                    self._open.merge_payload(there, made.values)
+                if there and made.removed:
+                    self._open.drop_payload(there, sorted(made.removed))
+
+    def set_payloads(self, changes: Sequence[tuple[str, Payload]]) -> None:
+        """set_payload for points that each have a payload of their own; all are checked before the first.
+
+        The points are read and written whole, with their words.
+        """
+        made = edits(changes, self._kinds)
+        for some in in_batches(made):
+            with self._changing:
+                found = self._open.fetch(some, with_vectors=True, with_payload=True)
+                self._put(merged(found, made, self._kinds))
 
     def mark_words(self) -> None:
         """Note that every point has the words that this version makes: all were written by it."""

@@ -123,6 +123,9 @@ class Store(Protocol):
     def set_payload(self, ids: Iterable[str], payload: Payload) -> None:
         """Merge payload into the points; a value of None removes the field. Missing ids are passed over."""
 
+    def set_payloads(self, changes: Sequence[tuple[str, Payload]]) -> None:
+        """set_payload for many points, each (id, payload) with values of its own."""
+
     def mark_words(self) -> None:
         """Note that every point has the words that this version makes: all were written by it."""
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from clipsearch import lexical
+from clipsearch.store.editing import Edit
 from clipsearch.store.payload import shown
 from clipsearch.store.spec import IMAGE, LEXICAL, TEXT
 from clipsearch.types import CollectionSpec, FieldKind, Payload, Point
@@ -34,22 +35,18 @@ def with_words(
 
 
 def merged(
-    stored: Sequence[Point],
-    values: Mapping[str, Any],
-    removed: Iterable[str],
-    kinds: Mapping[str, FieldKind],
+    stored: Sequence[Point], edits: Mapping[str, Edit], kinds: Mapping[str, FieldKind]
 ) -> Sequence[Point]:
-    """Points as they were fetched, with values in their payloads and others removed, and with their words."""
-    gone = frozenset(removed)
+    """Points as they were fetched, with the edits of their payloads made, and with their words."""
     rows = [
-        Point(
-            point.id,
-            {IMAGE: point.vectors[IMAGE]},
-            {key: value for key, value in {**point.payload, **values}.items() if key not in gone},
-        )
+        Point(point.id, {IMAGE: point.vectors[IMAGE]}, _edited(point.payload, edits[point.id]))
         for point in stored
     ]
     return with_words(rows, [shown(row.payload) for row in rows], kinds)
+
+
+def _edited(payload: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
+    return {key: value for key, value in {**payload, **edit.values}.items() if key not in edit.removed}
 
 
 def change_words(payload: Payload, kinds: Mapping[str, FieldKind]) -> bool:

@@ -64,6 +64,12 @@ def _by_point(arguments: Arguments) -> Iterator[Arguments]:
         yield {"points": points[start : start + _POINTS]}
 
 
+def _by_change(arguments: Arguments) -> Iterator[Arguments]:
+    changes = arguments["changes"]
+    for start in range(0, len(changes), _IDS):
+        yield {"changes": changes[start : start + _IDS]}
+
+
 def _by_query(arguments: Arguments) -> Iterator[Arguments]:
     vectors = np.asarray(arguments["vectors"], dtype=np.float32)
     step = max(1, _HITS // max(1, arguments["limit"]))
@@ -99,6 +105,7 @@ class ServedStore:
     count = _forwarded(Store.count)
     facet = _forwarded(Store.facet)
     set_payload = _forwarded(Store.set_payload, parts=_by_id)
+    set_payloads = _forwarded(Store.set_payloads, parts=_by_change)
     mark_words = _forwarded(Store.mark_words)
     add_fields = _forwarded(Store.add_fields)
     set_hnsw_ef = _forwarded(Store.set_hnsw_ef)
