@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsearch.tagging import payload as tags
 from clipsearch.types import ImageFile, Payload, PayloadValue, Point, SparseVector
 from indexer.ledger import Record
 from indexer.loading import Loaded
@@ -175,4 +176,4 @@ def _point(
 
 def _with_columns(point: Point, columns: Payload) -> Point:
     ours = {name: value for name, value in point.payload.items() if name.startswith("_")}
-    return Point(point.id, point.vectors, {**ours, **columns})
+    return Point(point.id, point.vectors, {**ours, **columns, **tags.kept(point.payload, columns)})

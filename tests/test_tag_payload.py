@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from clipsearch import lexical
+from clipsearch import images, lexical
 from clipsearch.errors import TaggingError
 from clipsearch.settings import Settings
-from clipsearch.store import Store, create
+from clipsearch.store import Store, create, open_store
 from clipsearch.tagging.journal import Journal
 from clipsearch.tagging.payload import (
     Fields,
@@ -29,6 +29,9 @@ from clipsearch.tagging.payload import (
     undo,
 )
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Match, Phrase, Point, Tag, Tagged
+from indexer.run import RunOptions
+from indexer.run import run as run_index
+from indexer.sources import SourceOptions, open_source
 
 DIM = 8
 FIELDS = Fields()
@@ -320,3 +323,28 @@ def test_new_columns_take_the_place_of_a_persons_tags_and_leave_ours() -> None:
     assert kept({"tags": ["theirs"], "price": 1}, {"tags": "new"}) == {}
     machine: dict[str, Any] = {"machine": ["x"], "_tags:machine": ["x"], "_tag_confidence:machine": [0.5]}
     assert kept(machine, {})["machine"] == ["x"]
+
+
+def test_an_edited_row_keeps_our_tags_and_brings_its_own(settings: Settings, tmp_path: Path) -> None:
+    images.save_jpeg(
+        np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8), tmp_path / "a.jpg"
+    )
+    path = tmp_path / "parts.csv"
+
+    def index(text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        run_index(open_source(path, SourceOptions(id_column="no")), settings, RunOptions())
+
+    index("no,image,tags,price\nA,a.jpg,crate 7,1.5\n")
+    with open_store("t", settings) as store:
+        (point,) = next(store.scroll())
+        Writer(store, Journal.create(tmp_path, {}), FIELDS).write(
+            [Tagged(point.id, point.payload, tags("brass", "bolt"))]
+        )
+        store.set_payload([point.id], {"tags": ["crate 7", "brass"]})
+    index("no,image,tags,price\nA,a.jpg,crate 8,1.5\n")
+    with open_store("t", settings) as store:
+        (point,) = next(store.scroll())
+    assert point.payload["tags"] == ["crate 8", "brass"]
+    assert point.payload["_tags"] == ["brass"]
+    assert point.payload["_tags_rejected"] == ["bolt"]
