@@ -24,7 +24,7 @@ from clipsearch.tagging.labels import (
     read_labels,
 )
 from clipsearch.tagging.vocabulary import Label, Vocabulary
-from clipsearch.types import CollectionSpec, Fingerprint, Point
+from clipsearch.types import CollectionSpec, Fingerprint, Payload, Point
 
 DIM = 4
 BRASS, STEEL, STAINLESS, BOLT, HEX, RUSTY, NUT = range(7)
@@ -43,7 +43,7 @@ RULES = Rules(VOCABULARY)
 SPEC = CollectionSpec(
     Fingerprint("random", "", "", "", "", DIM), {"material": "keyword", "words": "keyword", "n": "integer"}
 )
-PAYLOADS = [
+PAYLOADS: list[Payload] = [
     {"_key": "a.jpg", "material": "brass", "words": ["bolt", "rusty"]},
     {"_key": "b.jpg", "material": "steel", "words": ["hex bolt"]},
     {"_key": "P1", "_group": "P1", "material": "nylon", "words": []},
