@@ -5,9 +5,12 @@ Plain data. Reads no file; knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
+
+MAX_PATHS = 256  # a label's ways to the root that are given; a ladder of diamonds has 2 ** rungs
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Label:
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by language: "ja": ("犬",)
     prompts: tuple[str, ...] = ()
     line: int = 0  # in the file it was read from, for messages
+    above: tuple[str, ...] = ()  # levels between its parent and it that are no tags, as [this] in a text file
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -76,16 +80,20 @@ class Vocabulary:
     def paths(self, place: int) -> tuple[tuple[str, ...], ...]:
         """The names from the root to this label, itself last; several where it has several parents.
 
-        A label without a parent whose group is no label begins with the group's name.
+        A label without a parent whose group is no label begins with the group's name. MAX_PATHS at most;
+        a vocabulary that was read has none with more.
         """
+        return tuple(islice(self._paths(place), MAX_PATHS))
+
+    def _paths(self, place: int) -> Iterator[tuple[str, ...]]:
         label = self.labels[place]
-        if label.parents:
-            above = [path for parent in label.parents for path in self.paths(self.places[parent])]
-        elif label.group is not None and label.group not in self.places:
-            above = [(label.group,)]
-        else:
-            above = [()]
-        return tuple((*path, label.name) for path in above)
+        own = (*label.above, label.name)
+        if not label.parents:
+            is_free = label.group is not None and label.group not in self.places
+            yield (label.group, *own) if is_free and label.group is not None else own
+        for parent in label.parents:
+            for path in self._paths(self.places[parent]):
+                yield (*path, *own)
 
     def ancestors(self, place: int) -> tuple[int, ...]:
         """Places of all broader labels, nearest first, each once."""
