@@ -132,6 +132,31 @@ def test_the_families_rules_matter_in_these_models(folder_of: Folders, cache: Pa
     assert np.abs(siglip - trimmed).max() > 1e-3
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_are_counted_before_a_text_is_cut(family: str, folder_of: Folders, cache: Path) -> None:
+    long = TEXTS[-1] + " " + " ".join(TEXTS) * 5
+    with Encoder.open(str(folder_of(family)), cache=cache) as encoder:
+        assert encoder.context == CONTEXT
+        counts = encoder.count_tokens([*TEXTS, long])
+        assert encoder.count_tokens([]) == []
+        assert counts == reference_counts(folder_of(family), [*TEXTS, long])
+        assert counts[0] <= CONTEXT < counts[-1]
+        whole, cut = encoder.encode_texts([TEXTS[0], f"{long} {long}"])
+        np.testing.assert_allclose(encoder.encode_texts([TEXTS[0], long]), [whole, cut], atol=1e-5)
+        with pytest.raises(EncoderError, match="valid Unicode"):
+            encoder.count_tokens(["\ud800"])
+
+
+def reference_counts(folder: Path, texts: list[str]) -> list[int]:
+    """How many tokens transformers' own tokenizer makes of each text."""
+    from transformers import CLIPTokenizer, Siglip2Tokenizer, SiglipTokenizer
+
+    named = json.loads((folder / "tokenizer_config.json").read_text())["tokenizer_class"]
+    tokenizers = {"CLIPTokenizer": CLIPTokenizer, "Siglip2Tokenizer": Siglip2Tokenizer}
+    tokenizer = tokenizers.get(named, SiglipTokenizer).from_pretrained(folder)
+    return [len(tokenizer(text, truncation=False)["input_ids"]) for text in texts]
+
+
 def _trimmed_siglip(folder: Path, text: str) -> NDArray[np.float32]:
     import torch
     from transformers import Siglip2Tokenizer, SiglipModel

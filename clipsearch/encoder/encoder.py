@@ -142,6 +142,18 @@ class Encoder:
             vectors[rows] = self._fits["text"].run(run, ids)
         return unit(vectors, what="text")
 
+    @property
+    def context(self) -> int:
+        """How many tokens of a text are embedded, start and end tokens among them; the rest is cut."""
+        return self._text_tokenizer().context
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has before it is cut: with start and end, without padding.
+
+        Loads no weights. Raises EncoderError for a text that is not valid Unicode.
+        """
+        return self._text_tokenizer().counts(texts)
+
     def compile(self) -> None:
         """Make the compiled towers that are not there yet: text, and on a CPU also image (and its int8).
 

@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _FILES = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model", "tokeniz
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _SPACE = re.compile(r"\s+")
 Ids = NDArray[np.int64]
+_T = TypeVar("_T")
 
 
 class TextTokenizer:
@@ -43,6 +44,7 @@ class TextTokenizer:
         backend = _backend(folder)
         if isinstance(backend, _Slow):
             self._encode: Callable[[list[str]], list[list[int]]] = backend.bind(self.context)
+            self._count: Callable[[list[str]], list[int]] = backend.counts
             self._pad = backend.pad
             return
         eos = _special(backend, config, "eos_token", "</s>" if self._canonical else "")
@@ -59,11 +61,23 @@ class TextTokenizer:
         backend.no_padding()
         backend.enable_truncation(self.context)
         self._encode = lambda texts: [e.ids for e in backend.encode_batch(texts)]
+        frame = len(backend.encode("").ids)  # of every piece that a long text is cut into
+        self._count = lambda texts: [
+            len(e.ids) + sum(len(rest.ids) - frame for rest in e.overflowing)
+            for e in backend.encode_batch(texts)
+        ]
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text with start and end tokens, not padded."""
+        return self._of(texts, self._encode)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many ids each text has before it is cut at the context's limit."""
+        return self._of(texts, self._count) if texts else []
+
+    def _of(self, texts: Sequence[str], asked: Callable[[list[str]], list[_T]]) -> list[_T]:
         try:
-            return self._encode([canonicalize(t) if self._canonical else t for t in texts])
+            return asked([canonicalize(t) if self._canonical else t for t in texts])
         except (TypeError, UnicodeEncodeError) as exc:  # a lone surrogate, or no str
             raise EncoderError(f"a text cannot be encoded: {exc}; give valid Unicode text") from exc
 
@@ -110,6 +124,9 @@ class _Slow:
             return ids
 
         return encode
+
+    def counts(self, texts: list[str]) -> list[int]:
+        return [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
 
 
 def _backend(folder: Path) -> Tokenizer | _Slow:
