@@ -145,6 +145,8 @@ def test_tokens_are_counted_before_a_text_is_cut(family: str, folder_of: Folders
         np.testing.assert_allclose(encoder.encode_texts([TEXTS[0], long]), [whole, cut], atol=1e-5)
         with pytest.raises(EncoderError, match="valid Unicode"):
             encoder.count_tokens(["\ud800"])
+        with pytest.raises(EncoderError, match="valid Unicode"):
+            encoder.encode_texts(["\ud800"])
 
 
 def reference_counts(folder: Path, texts: list[str]) -> list[int]:

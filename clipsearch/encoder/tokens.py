@@ -119,14 +119,16 @@ class _Slow:
         self.pad = int(tokenizer.pad_token_id)
 
     def bind(self, context: int) -> Callable[[list[str]], list[list[int]]]:
-        def encode(texts: list[str]) -> list[list[int]]:
-            ids: list[list[int]] = self.tokenizer(texts, truncation=True, max_length=context)["input_ids"]
-            return ids
-
-        return encode
+        return lambda texts: self._ids(texts, truncation=True, max_length=context)
 
     def counts(self, texts: list[str]) -> list[int]:
-        return [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
+        return [len(ids) for ids in self._ids(texts, verbose=False)]
+
+    def _ids(self, texts: list[str], **options: Any) -> list[list[int]]:
+        for text in texts:
+            text.encode()  # of a lone surrogate sentencepiece says only that it cannot cast it
+        ids: list[list[int]] = self.tokenizer(texts, **options)["input_ids"]
+        return ids
 
 
 def _backend(folder: Path) -> Tokenizer | _Slow:
