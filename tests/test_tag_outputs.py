@@ -87,5 +87,8 @@ def test_an_unknown_suffix_or_folder_is_told_before_anything_is_done(tmp_path: P
         written(tmp_path / "tags.xlsx"),
     ):
         pass
-    with pytest.raises(TaggingError, match=r"no folder .*nowhere"), written(tmp_path / "nowhere" / "tags.csv"):
+    with (
+        pytest.raises(TaggingError, match=r"no folder .*nowhere"),
+        written(tmp_path / "nowhere" / "tags.csv"),
+    ):
         pass

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("indexer.shards.cli:export", "Write a collection as Parquet shards, or for clip-retrieval."),
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
     "verify": ("clipsearch.cli.verify:verify", "Compare a collection's graph with an exact scan."),
+    "tag": ("clipsearch.cli.tag:tag", "Tag a collection's pictures with a vocabulary."),
     "dupes": ("clipsearch.cli.dupes:dupes", "Find duplicates in a collection; delete nothing."),
     "doctor": ("clipsearch.cli.doctor:doctor", "Check the installation and a collection."),
     "serve": ("clipsearch.cli.serve:serve", "Serve collections over HTTP."),

@@ -66,12 +66,20 @@ class Change:
     before: Mapping[str, PayloadValue]
     after: Mapping[str, PayloadValue]
 
+    def difference(self, fields: Fields) -> tuple[list[str], list[str]]:
+        """Tags that are added, and those that are taken away."""
+        before, after = (_listed(values[fields.tags]) for values in (self.before, self.after))
+        return [tag for tag in after if tag not in before], [tag for tag in before if tag not in after]
+
 
 def prepare(store: Store, fields: Fields) -> None:
-    """Make the collection ready to hold tags, and to be filtered by them.
+    """Make the collection ready to hold tags, and to be filtered by them. Raises what check does."""
+    check(store, fields)
+    store.add_fields({fields.tags: "keyword"})
 
-    Raises TaggingError where it has a field of that name that cannot hold them.
-    """
+
+def check(store: Store, fields: Fields) -> None:
+    """Raise TaggingError where the collection has a field of that name that cannot hold tags."""
     kind = store.spec.fields.get(fields.tags)
     if fields.tags.startswith("_") or not fields.tags.strip():
         raise TaggingError(
@@ -83,7 +91,6 @@ def prepare(store: Store, fields: Fields) -> None:
             f"field {fields.tags!r} of collection {store.name!r} holds {kind} values, and tags are keywords; "
             f"keep them in another field: --field machine_{fields.tags}"
         )
-    store.add_fields({fields.tags: "keyword"})
 
 
 def change(record: Tagged, run: str, fields: Fields) -> Change | None:
