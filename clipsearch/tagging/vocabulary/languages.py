@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _LIST = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv "
@@ -22,6 +23,7 @@ _PREFIXED = re.compile(
 )
 
 
+@lru_cache(maxsize=256)  # a file has few keys, each as often as tags
 def language_of(key: str) -> str | None:
     """The language that a key names, "ja" for ja, JA and name_ja, "pt-BR" for pt_br; None: it names none."""
     key = key.strip().lower()

@@ -40,7 +40,8 @@ def graph_of(path: Path, origin: Origin) -> tuple[Any, str]:
         _check_xml(text, origin)
     elif syntax == "json-ld":
         _check_json(text, origin)
-    graph = rdflib.Graph()
+    # JSON-LD may put its concepts into a graph of their own, which a Graph would leave out.
+    graph = rdflib.Dataset(default_union=True) if syntax == "json-ld" else rdflib.Graph()
     try:
         with _quiet():
             graph.parse(data=text, format=syntax)

@@ -16,7 +16,7 @@ MAX_BYTES = 64 << 20  # 200,000 labels with words in ten languages are about hal
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # "Unicode" as Windows saves it
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_GUESSES = (("cp932", "Japanese Windows"), ("euc-jp", "EUC-JP"), ("cp1252", "Western Windows"))
+_GUESSES = (("euc-jp", "Japanese Unix"), ("cp932", "Japanese Windows"), ("cp1252", "Western Windows"))
 _NO_TEXT = (
     (b"PK\x03\x04", "a zip file: Excel, Numbers or Word? Save it from there as CSV UTF-8 or as plain text"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file; save it from there as CSV UTF-8 or as plain text"),
@@ -96,8 +96,14 @@ def _not_utf8(data: bytes, start: int) -> str:
             data.decode(name)
         except UnicodeDecodeError:
             continue
-        return (
-            f"{what}. It may be {people} ({name}): open it as that and save it as UTF-8, or "
-            f"run: iconv -f {name} -t utf-8 OLD > NEW"
-        )
+        if name != "cp932" or _is_japanese(data):
+            return (
+                f"{what}. It may be {people} ({name}): open it as that and save it as UTF-8, or "
+                f"run: iconv -f {name} -t utf-8 OLD > NEW"
+            )
     return f"{what}. Save it again as UTF-8"
+
+
+def _is_japanese(data: bytes) -> bool:
+    """Whether most bytes above ASCII begin kana and common kanji in cp932, not accented letters in cp1252."""
+    return len(re.findall(rb"[\x81-\x9f]", data)) > len(re.findall(rb"[\xc0-\xff]", data))

@@ -155,5 +155,8 @@ def _columns(names: Iterable[str], origin: Origin) -> _Columns:
 def _unknown(column: str, key: str) -> str:
     known = ", ".join(words.split()[0] for role, words in _ROLES.items() if role)
     close = get_close_matches(key, [word for word in _ROLE_OF if word.isascii()], n=1, cutoff=0.7)
-    advice = mistaken(key) or (f"did you mean {close[0]!r}?" if close else "delete it, or name it note")
+    wrong = mistaken(key)
+    advice = (
+        f"{wrong}." if wrong else f"did you mean {close[0]!r}?" if close else "delete it, or name it note."
+    )
     return f"the column {column!r} is not known: {advice} Known are {known}, and languages: ja, en, pt-BR"

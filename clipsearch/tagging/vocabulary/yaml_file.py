@@ -252,7 +252,8 @@ class _Reader:
 
     def _unknown(self, key: Node, value: Node, name: str) -> str:
         near = _near(key.text, list(_ROLES))
-        advice = mistaken(key.text) or (f"did you mean {near!r}?" if near else "")
+        wrong = mistaken(key.text)
+        advice = f"{wrong}." if wrong else f"did you mean {near!r}?" if near else ""
         if not advice and value.kind in ("nothing", "list", "map"):
             advice = f"is it a tag below {name!r}? Those are a list: '- {key.text}'."
         return (
