@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,41 +26,54 @@ class TemplateSet:
     japanese: tuple[str, ...]
 
 
+# Short, for 20,000 labels have to wait for each. Chosen on the demo's parts of split val; of split test,
+# top-1 of shape, material and finish is 83, 64 and 52 % with "a photo of {}." alone, 82, 69 and 61 %
+# with the set "general", 83, 68 and 62 % with "product", 83, 68 and 64 % with "part".
 SETS: Mapping[str, TemplateSet] = {
-    "general": TemplateSet(
-        ("a photo of {}.", "a photo of a {}.", "a close-up photo of a {}.", "a picture of {}.", "{}"),
-        ("{}の写真", "{}の画像", "{}が写っている写真", "{}のクローズアップ写真", "{}"),
+    "general": TemplateSet(  # the sizes are from the seven best of CLIP's 80 (openai/CLIP, prompts notebook)
+        (
+            "{}",
+            "a photo of {}.",
+            "a photo of a {}.",
+            "a photo of the {}.",
+            "a photo of the small {}.",
+            "a photo of the large {}.",
+        ),
+        ("{}", "{}の写真", "{}。", "写真：{}", "この{}の写真"),
     ),
     "product": TemplateSet(
         (
+            "{}",
+            "a photo of {}.",
+            "a photo of a {}.",
             "a product photo of a {}.",
-            "a photo of a {} on a white background.",
+            "a {} on a white background.",
             "a studio photo of a {}.",
-            "a {} for sale.",
-            "a catalogue picture of {}.",
         ),
-        ("{}の商品写真", "白い背景の{}", "{}のスタジオ写真", "販売中の{}", "カタログの{}の写真"),
+        ("{}", "{}の写真", "{}の商品写真", "白い背景の{}", "{}のスタジオ写真"),
     ),
     "part": TemplateSet(
         (
-            "a photo of a {} part.",
-            "a photo of a {}, a machine part.",
-            "a catalogue photo of a {}.",
-            "a close-up of a {} component.",
             "{}",
+            "a {}.",
+            "a photo of a {}.",
+            "a photo of a {} part.",
+            "a {} on a white background.",
+            "a {} from a catalogue.",
         ),
-        ("{}の部品の写真", "機械部品、{}", "カタログの{}の写真", "{}部品のクローズアップ", "{}"),
+        ("{}", "{}の写真", "{}の部品の写真", "部品の{}", "白い背景の{}の写真"),
     ),
     "document": TemplateSet(
         (
+            "{}",
+            "a photo of a {}.",
             "a scan of a {}.",
             "a scanned {}.",
-            "a photo of a {}.",
             "a document: {}.",
             "a page of a {}.",
             "a screenshot of a {}.",
         ),
-        ("{}のスキャン", "{}の書類", "{}の写真", "{}のページ", "{}のスクリーンショット"),
+        ("{}", "{}の写真", "{}のスキャン画像", "書類：{}", "{}のページ"),
     ),
 }
 # "None of these". Not the search's own (clipsearch.search.calibration): there they are questions that no
@@ -68,11 +82,11 @@ _NEUTRAL = TemplateSet(
     ("a photo.", "a picture.", "an image.", "a photo of something.", "a photo of an object.", "a close-up."),
     ("写真", "画像", "何かの写真", "物の写真", "クローズアップ写真"),
 )
-_KANA = re.compile("[぀-ヿㇰ-ㇿｦ-ﾟ]")
-_HAN = re.compile("[々〇㐀-䶿一-鿿豈-﫿\U00020000-\U0003ffff]")
+_KANA = re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+_HAN = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _ARTICLE = re.compile(r"\b([Aa])n? \{\}")
-_SAID_AS_YOU = re.compile(r"(?i)u(?:ni(?!n|m)|s[aeu]|t[ei]|r[aei]n)|eu|ew|one\b|once\b|one-")
-_SILENT_H = re.compile(r"(?i)(?:hour|honest|honou?r|heir)")
+_AS_VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir|8|1[18](?!\d)")
+_AS_CONSONANT = re.compile(r"u(?:ni(?![nm])|s[aeu]|sb\b|t[ei]|r[aei]n|k[ru])|eu|ew|one\b|once\b")
 _SPELT = re.compile(r"[A-Z][A-Z0-9]{0,2}(?![A-Za-z])")  # M8, LED, A4: letter by letter
 
 
@@ -165,16 +179,16 @@ def _with_article(first: str, article: str) -> str:
 
 def _article(word: str) -> str:
     """a, an, or nothing: before a plural, or a word that has an article."""
-    first, last = (word.split() or [""])[0], (word.split() or [""])[-1]
+    parts = word.split() or [""]
+    first = unicodedata.normalize("NFD", parts[0])
     if first.casefold() in ("a", "an", "the"):
         return ""
-    if last[-1:] == "s" and last[-2:] not in ("ss", "us", "is"):
+    if parts[-1].endswith("s") and not parts[-1].endswith(("ss", "us", "is")):
         return ""
     if _SPELT.match(first) or len(first) == 1:
         return "an" if first[0].upper() in "AEFHILMNORSX8" else "a"
-    if _SILENT_H.match(first):
-        return "an"
-    return "an" if first[:1].casefold() in "aeiou8" and first and not _SAID_AS_YOU.match(first) else "a"
+    sound = first.casefold()
+    return "an" if _AS_VOWEL.match(sound) and not _AS_CONSONANT.match(sound) else "a"
 
 
 def _no_set(name: str) -> str:
