@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from clipsearch.errors import TaggingError
-from clipsearch.files import replaced, write_json
+from clipsearch.files import replaced, sync_folder, write_json
 
 _RUNS = "tagging"
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -32,11 +31,16 @@ class Journal:
     @classmethod
     def create(cls, collection: Path, facts: Mapping[str, Any]) -> Journal:
         """A new run's journal in the collection's folder."""
-        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
-        journal = cls(collection / _RUNS / run, {**facts, "run": run, "state": "open"})
-        journal.folder.mkdir(parents=True)
-        journal._save()
-        return journal
+        while True:
+            now = datetime.now(UTC)
+            run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 65536 // 1_000_000:04x}"
+            journal = cls(collection / _RUNS / run, {**facts, "run": run, "state": "open"})
+            try:
+                journal.folder.mkdir(parents=True)
+            except FileExistsError:
+                continue  # of another run that began in the same 15 microseconds
+            journal._save()
+            return journal
 
     @classmethod
     def open(cls, collection: Path, run: str) -> Journal:
@@ -49,23 +53,30 @@ class Journal:
 
     @property
     def run(self) -> str:
-        """The run's name: its moment in UTC and four random digits, which sort by time."""
+        """The run's name: its moment in UTC, the second's fraction as four hex digits: names sort by time."""
         return self.folder.name
 
     def note(self, kind: str, entries: Iterable[Mapping[str, Any]]) -> None:
         """Write down changes of one kind ("payload", "sidecar", …); on the disk when this returns."""
-        with (self.folder / f"{kind}.jsonl").open("a", encoding="utf-8") as file:
+        path = self.folder / f"{kind}.jsonl"
+        is_new = not path.is_file()
+        if not is_new:
+            _drop_half_line(path)
+        # Names may hold bytes that are no UTF-8; their escape is what JSON has for them.
+        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             for entry in entries:
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            sync_folder(self.folder)
 
     def noted(self, kind: str) -> Iterator[dict[str, Any]]:
         """The changes of one kind in the order they were noted; a half-written last line is left out."""
         path = self.folder / f"{kind}.jsonl"
         if not path.is_file():
             return
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", newline="\n") as file:
             for line in file:
                 if line.endswith("\n"):
                     yield json.loads(line)
@@ -80,6 +91,7 @@ class Journal:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            sync_folder(path.parent)
         return name
 
     def kept(self, name: str) -> bytes:
@@ -93,6 +105,20 @@ class Journal:
 
     def _save(self) -> None:
         write_json(self.folder / "run.json", self.facts)
+
+
+def _drop_half_line(path: Path) -> None:
+    """Take out what a killed run left of its last line; nothing was changed for it yet."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(end - 65536, 0)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0 or start == 0:
+                file.truncate(start + at + 1)
+                return
+            end = start
 
 
 def runs(collection: Path) -> list[str]:

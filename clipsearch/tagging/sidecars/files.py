@@ -1,0 +1,54 @@
+"""A sidecar's file: read whole, and replaced whole or not at all, with its mode.
+
+Knows no XMP.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from clipsearch.files import replaced
+from clipsearch.tagging.sidecars.packet import MAX_BYTES, Refused
+
+
+def read(path: Path) -> bytes | None:
+    """The file's content; None where there is none. Raises Refused for what is no plain file or too large."""
+    try:
+        mode = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode.st_mode):
+        raise Refused(f"{path.name} is no plain file")
+    if mode.st_size > MAX_BYTES:
+        raise Refused(f"{path.name} has {mode.st_size:,} bytes, more than the {MAX_BYTES:,} that are read")
+    return path.read_bytes()
+
+
+def put(path: Path, fresh: bytes | None, expected: bytes | None) -> None:
+    """Make this the file's content, on the disk when this returns but for its folder; None: remove it.
+
+    Raises Refused where the file is not what was expected any more; OSError, and nothing is changed then.
+    """
+    if read(path) != expected:
+        raise Refused(f"{path.name} was changed by something else in the meantime; run this again")
+    if fresh is None:
+        path.unlink(missing_ok=True)
+        return
+    with replaced(path) as beside:
+        with beside.open("xb") as file:
+            file.write(fresh)
+            file.flush()
+            os.fsync(file.fileno())
+        if expected is not None:
+            shutil.copystat(path, beside)
+            os.utime(beside)
+
+
+def why(error: Exception) -> str:
+    """The reason, of a refusal or a file system's error."""
+    if isinstance(error, OSError):
+        return f"it cannot be written: {error.strerror or error}"
+    return str(error)

@@ -1,0 +1,101 @@
+"""What stands in a packet: which entries are a person's, which are ours, which of ours a person took away.
+
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from clipsearch.tagging.sidecars.lists import (
+    DIGIKAM,
+    HIERARCHICAL,
+    LISTS,
+    SUBJECT,
+    entries,
+    for_digikam,
+    leaf,
+)
+from clipsearch.tagging.sidecars.packet import Name, Packet
+from clipsearch.tagging.sidecars.provenance import Ours, Provenance, read
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A packet's tags. human and ours hold the entries of each list; lost: ours that are there no more."""
+
+    human: Mapping[Name, list[str]]
+    ours: Mapping[Name, list[str]]
+    lost: Mapping[Name, list[str]]
+    noted: Provenance
+
+    @cached_property
+    def human_names(self) -> frozenset[str]:
+        """What people's tags are called, folded."""
+        return frozenset(folded(leaf(entry, name)) for name in LISTS for entry in self.human[name])
+
+    @cached_property
+    def rejected(self) -> tuple[str, ...]:
+        """Names that people took away, now or before."""
+        return tuple(dict.fromkeys((*self.noted.rejected, *self.lost[SUBJECT])))
+
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """Names that are not ours to give, folded."""
+        return self.human_names | {folded(name) for name in self.rejected}
+
+    @cached_property
+    def mirrored(self) -> Mapping[Name, list[str]]:
+        """Entries of ours that repeat a person's tag in a list that we began."""
+        tagged = {name: own_entries(name, self.noted.tags.values()) for name in LISTS}
+        return {name: [one for one in self.ours[name] if one not in tagged[name]] for name in LISTS}
+
+    def mirrors(self, name: Name) -> list[str]:
+        """People's tags of the other lists, as this list would have them."""
+        if name == HIERARCHICAL:
+            paths = ["|".join(entry.split("/")) for entry in self.human[DIGIKAM]]
+        else:
+            paths = [for_digikam(entry) for entry in self.human[HIERARCHICAL]]
+        leaves = {folded(leaf(path, name)) for path in paths}
+        flat = (entry for entry in self.human[SUBJECT] if folded(entry) not in leaves)
+        as_entry = [one.replace("|", "/") if name == HIERARCHICAL else for_digikam(one) for one in flat]
+        return list(dict.fromkeys((*paths, *as_entry)))
+
+
+def standing(packet: Packet | None) -> Standing:
+    """What stands in the packet; nothing in none. Raises Refused for lists in a form that is not known."""
+    noted = read(packet) if packet is not None else Provenance()
+    human: dict[Name, list[str]] = {}
+    ours: dict[Name, list[str]] = {}
+    lost: dict[Name, list[str]] = {}
+    for name in LISTS:
+        left = entries(packet, name) if packet is not None else []
+        own = list(dict.fromkeys(noted.own.get(name, ())))
+        ours[name] = [entry for entry in own if entry in left]
+        lost[name] = [entry for entry in own if entry not in left]
+        for entry in ours[name]:
+            left.remove(entry)
+        human[name] = left
+    return Standing(human, ours, lost, noted)
+
+
+def own_entries(name: Name, tags: Iterable[Ours]) -> list[str]:
+    """What tags of ours are in a list, each entry once."""
+    if name == SUBJECT:
+        return list(dict.fromkeys(tag.name for tag in tags))
+    paths = [path for tag in tags for path in (tag.paths or (tag.name.replace("|", "/"),))]
+    return list(dict.fromkeys(paths if name == HIERARCHICAL else map(for_digikam, paths)))
+
+
+def without_each(some: Sequence[str], gone: Iterable[str]) -> list[str]:
+    """The texts that are not among the others, in order."""
+    others = set(gone)
+    return [one for one in some if one not in others]
+
+
+def folded(name: str) -> str:
+    """The name as names are compared: letter case and Unicode's ways of writing aside."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
