@@ -29,7 +29,7 @@ from clipsearch.tagging.payload import (
     undo,
 )
 from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Match, Phrase, Point, Tag, Tagged
-from indexer.run import RunOptions
+from indexer.options import RunOptions
 from indexer.run import run as run_index
 from indexer.sources import SourceOptions, open_source
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clipsearch.cli import output
+from clipsearch.cli.lazy import outer
 from clipsearch.cli.progress import progress
 from clipsearch.cli.tag import layout
 from clipsearch.cli.tag.asked import Asked
@@ -35,7 +36,8 @@ def tag_pictures(asked: Asked, store: Store, settings: Settings, tagger: Tagger)
     tally, kept, n_bad = Tally(tagger.vocabulary), list[Tagged](), 0
     # On a terminal the pictures themselves show how far it is.
     bar = nullcontext(_silent) if sys.stdout.isatty() else progress()
-    with bar as told, Places(asked, store, settings, tagger) as places:
+    quiet = outer("indexer.terminal:quiet_libraries")
+    with quiet(), bar as told, Places(asked, store, settings, tagger) as places:
         for start in range(0, len(paths), _BATCH):
             some = paths[start : start + _BATCH]
             records = list(_tagged(some, tagger))

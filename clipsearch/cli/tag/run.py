@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from clipsearch.cli import output
-from clipsearch.cli.lazy import outer
 from clipsearch.cli.options import filter_from
 from clipsearch.cli.progress import progress
 from clipsearch.cli.tag import layout
@@ -43,8 +42,7 @@ def run(asked: Asked) -> None:
         explain(asked, vocabulary)
         return
     settings = asked.settings()
-    quiet = outer("indexer.terminal:quiet_libraries")
-    with open_store(settings.collection, settings) as store, quiet(), ExitStack() as opened:
+    with open_store(settings.collection, settings) as store, ExitStack() as opened:
         tagger = _tagger(asked, store, settings, vocabulary, opened)
         if asked.pictures:
             from clipsearch.cli.tag.loose import tag_pictures
