@@ -5,7 +5,7 @@ Every format fills one; `finish` makes a Vocabulary of it. Reads no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -57,6 +57,9 @@ class Draft:
         self.neutral: tuple[str, ...] = ()
         self._by_name: dict[str, list[int]] = {}
         self._children: dict[tuple[int | None, tuple[str, ...], str], int] = {}
+        self._by_pair: dict[tuple[str, str], dict[int, None]] = {}  # (a name above it, its name)
+        self._n_paired = 0
+        self._meant: dict[str, tuple[int, list[int], list[int]]] = {}  # what candidates found, of how many
 
     def add(self, name: str, line: int, *, group: Reference | None = None, id: str = "") -> int:
         """A new entry's place; its parents are still to come."""
@@ -130,19 +133,40 @@ class Draft:
 
     def refer(self, text: str, line: int, *, what: str = "a parent's name") -> Reference:
         """A reference to an entry by its name or path, its names checked."""
-        names = (word_of(name, self.origin, line, what=what) for name in text.split(SEPARATOR))
-        return Reference(SEPARATOR.join(names), line)
+        names = text.split(SEPARATOR)
+        if len(names) > MAX_DEPTH:
+            raise self.origin.error(line, f"{text[:40]!r}… has {len(names)} levels, {MAX_DEPTH} at most")
+        return Reference(SEPARATOR.join(word_of(n, self.origin, line, what=what) for n in names), line)
 
     def candidates(self, reference: Reference, *, not_place: int | None = None) -> list[int]:
         """Places of all entries a reference may mean; not_place only where there is no other.
 
         Those whose whole path it is, if there are any, else those whose path ends in it.
         """
-        names = reference.names
-        found = {i: set(self._ends(i, names[:-1], set())) for i in self._by_name.get(names[-1], [])}
-        whole = [i for i, ends in found.items() if True in ends and i != not_place]
-        others = [i for i, ends in found.items() if ends and i != not_place]
-        return whole or others or [i for i, ends in found.items() if ends]
+        n_entries, whole, every = self._meant.get(reference.text, (0, [], []))
+        if n_entries != len(self.entries):
+            whole, every = self._search(reference.names)
+            self._meant[reference.text] = len(self.entries), whole, every
+        others = [i for i in whole if i != not_place] or [i for i in every if i != not_place]
+        return others or every
+
+    def _search(self, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+        """Places of the entries whose whole path these names are, and of those whose path ends in them."""
+        named = self._by_name.get(names[-1], []) if len(names) == 1 else self._pairs(names[-2], names[-1])
+        found = {i: set(self._ends(i, names[:-1], set())) for i in named}
+        return [i for i, ends in found.items() if True in ends], [i for i, ends in found.items() if ends]
+
+    def _pairs(self, above: str, name: str) -> Iterable[int]:
+        """Places of the entries of a name that lie directly under another name."""
+        for place in range(self._n_paired, len(self.entries)):
+            entry = self.entries[place]
+            names = [self.entries[parent].name for parent in entry.parents]
+            names += [reference.names[-1] for reference in entry.references]
+            names += [] if entry.group is None else [entry.group.names[-1]]
+            for name_above in entry.above[-1:] or names:
+                self._by_pair.setdefault((name_above, entry.name), {})[place] = None
+        self._n_paired = len(self.entries)
+        return self._by_pair.get((above, name), {})
 
     def near(self, name: str) -> str:
         """ " Did you mean …?" where there is an entry of nearly this name, else ""."""

@@ -160,10 +160,13 @@ def _from_the_roots(draft: Draft) -> list[int]:
 
 
 def _circle(draft: Draft, waiting: set[int]) -> VocabularyError:
-    walked: list[int] = [min(waiting)]
-    while walked[-1] not in walked[:-1]:
-        walked.append(next(parent for parent in draft.entries[walked[-1]].parents if parent in waiting))
-    circle = walked[walked.index(walked[-1]) :]
+    walked: dict[int, None] = {}
+    here = min(waiting)
+    while here not in walked:
+        walked[here] = None
+        here = next(parent for parent in draft.entries[here].parents if parent in waiting)
+    circle = list(walked)
+    circle = [*circle[circle.index(here) :], here]
     names = [draft.entries[place].name for place in circle]
     shown = names if len(names) < 12 else [*names[:6], "…", *names[-4:]]
     return draft.origin.error(
