@@ -85,7 +85,7 @@ def test_a_whole_path_is_meant_before_a_path_that_ends_so(tmp_path: Path) -> Non
     [
         ("", 0, "header"),
         ("name\n", 0, "has no tags"),
-        ("bolt\nnut\n", 1, "the column 'bolt' is not known"),
+        ("bolt\nnut\n", 1, "names no column that is known; call the tags' column name"),
         ("parent,ja\na,b\n", 1, "no column holds the tags' names"),
         ("name,synonym list,tag\n", 1, "did you mean 'synonym"),
         ("name,tag\na,b\n", 1, "both hold the name"),
@@ -114,7 +114,7 @@ def test_a_whole_path_is_meant_before_a_path_that_ends_so(tmp_path: Path) -> Non
         ("name,group\na,g\na,g\n", 3, "'a' was there before under 'g', in line 2"),
         ("name,parent,group\nmaterial,,\nmetal,,\nbrass,metal,material\n", 4, "directly under"),
         ("name,parent,group\nsteel,,m\nstainless,steel,m\n", 3, "at most"),
-        ("name,prompts\nnut,a photo of a {}\n", 2, "write 'a photo of a nut'"),
+        (f"name,prompts\nnut,{'long ' * 201}\n", 2, "1000 at most"),
         ("name\nanimal > dog\n", 2, "animal|dog"),
         ('name\n"hex\nnut"\n', 2, "a line break"),
         ("name,ja\ndog,犬\u200b\n", 2, "ZERO WIDTH SPACE"),

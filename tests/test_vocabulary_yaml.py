@@ -136,7 +136,7 @@ def test_endless_nesting_is_refused(tmp_path: Path, text: str) -> None:
         ("- bolt:\n    nut:\n", 2, "Those are a list: '- nut'"),
         ("- bolt: {synonyms: 'hex, wing'}\n", 1, "write a list"),
         ("- bolt: {ja: {x: y}}\n", 1, "needs a list of words"),
-        ("- bolt: {prompts: ['a {}']}\n", 1, "write 'a bolt'"),
+        ("- bolt: {prompts: ['']}\n", 1, "a prompt of 'bolt' is empty"),
         ("- bolt: {parent: part}\n", 1, "the parent of 'bolt', 'part', is not in the vocabulary"),
         ("- bolt: {exclusive: true}\n", 1, "write the group's name"),
         ("- bolt: {ja: [a], ja: [b]}\n", 1, "'ja' was there before, in line 1"),

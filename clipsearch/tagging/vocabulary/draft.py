@@ -122,12 +122,6 @@ class Draft:
         """Give an entry a sentence of its own."""
         entry = self.entries[place]
         prompt = prompt_of(text, self.origin, line, what=f"a prompt of {entry.name!r}")
-        if "{}" in prompt:
-            raise self.origin.error(
-                line,
-                f"{prompt!r} is a template, but a tag's own prompts are whole sentences: write "
-                f"{prompt.replace('{}', entry.name)!r}; templates stand at the top of a YAML vocabulary",
-            )
         if prompt not in entry.prompts:
             entry.prompts.append(prompt)
 

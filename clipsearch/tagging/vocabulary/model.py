@@ -18,7 +18,7 @@ class Label:
     """One tag that pictures may be given.
 
     name: what is written as the tag. synonyms and translations are other words for the same thing and are
-    embedded as prompts of it; prompts are its own sentences, embedded as they stand.
+    embedded as prompts of it; prompts are its own sentences, in which {} is the name.
     """
 
     id: str  # unique in the vocabulary: the names from the root, "animal|dog", or a concept's URI

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -36,6 +36,10 @@ _PROMPT = re.compile(r"prompts?_?\d+")
 _BETWEEN_WORDS = re.compile("[;|；\n]")
 _BETWEEN_PROMPTS = re.compile("[;；\n]")
 _COMMAS = re.compile("[,、，]")
+_HEADER_ADVICE = (
+    "call the tags' column name, tag, label or keyword there; a file with a tag on each line and nothing "
+    "else is .txt"
+)
 _YES = ("yes", "true", "1", "x", "y", "no", "false", "0")
 
 
@@ -125,10 +129,17 @@ def _cell(values: dict[str, Any], column: str) -> str:
 # --- columns ---------------------------------------------------------------------------------------
 
 
-def _columns(names: Iterable[str], origin: Origin) -> _Columns:
+def _columns(names: Sequence[str], origin: Origin) -> _Columns:
     columns = _Columns()
-    for column in names:
-        key = re.sub("[ -]+", "_", unicodedata.normalize("NFKC", column).strip().casefold())
+    keys = {column: _key(column) for column in names}
+    unknown = [column for column, key in keys.items() if not _is_known(key)]
+    if len(unknown) == len(names):
+        raise origin.error(
+            1, f"the first line, {', '.join(names)[:60]!r}, names no column that is known; {_HEADER_ADVICE}"
+        )
+    if unknown:
+        raise origin.error(1, _unknown(unknown[0], keys[unknown[0]]))
+    for column, key in keys.items():
         role, language = _ROLE_OF.get(key), language_of(key)
         if role in ("name", "parent", "group"):
             before = getattr(columns, role)
@@ -141,15 +152,17 @@ def _columns(names: Iterable[str], origin: Origin) -> _Columns:
             columns.prompts.append(column)
         elif role is None and language:
             columns.languages[column] = language
-        elif role is None:
-            raise origin.error(1, _unknown(column, key))
     if not columns.name:
-        raise origin.error(
-            1,
-            "no column holds the tags' names; call it name, tag, label or keyword in the first line, or, "
-            "for one tag on each line, name the file .txt",
-        )
+        raise origin.error(1, f"no column holds the tags' names; {_HEADER_ADVICE}")
     return columns
+
+
+def _key(column: str) -> str:
+    return re.sub("[ -]+", "_", unicodedata.normalize("NFKC", column).strip().casefold())
+
+
+def _is_known(key: str) -> bool:
+    return key in _ROLE_OF or _PROMPT.fullmatch(key) is not None or language_of(key) is not None
 
 
 def _unknown(column: str, key: str) -> str:
