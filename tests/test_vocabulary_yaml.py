@@ -78,6 +78,11 @@ def test_a_group_may_be_named_like_a_member_of_another_written_later(tmp_path: P
     assert vocabulary.labels[-1].id == "material|steel|carbon"
 
 
+def test_groups_may_be_a_list(tmp_path: Path) -> None:
+    text = "exclusive:\n- material: [brass, steel]\n- finish: [matt]\n"
+    assert read(tmp_path, text, "tags.yaml").groups == {"material": (0, 1), "finish": (2,)}
+
+
 def test_a_tag_may_name_its_group_and_several_parents(tmp_path: Path) -> None:
     text = "- seal: {parent: [animal, zoo]}\n- zoo\n- animal\n- {name: brass, group: material}\n"
     vocabulary = read(tmp_path, text, "tags.yaml")

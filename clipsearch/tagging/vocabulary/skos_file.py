@@ -89,6 +89,27 @@ def _check_xml(text: str, origin: Origin) -> None:
     """Raises VocabularyError for XML that is malformed, is no RDF, names outside files or grows."""
     parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
 
+    def on_element(name: str, _: Any) -> None:
+        parser.StartElementHandler = None
+        if name != f"{_RDF} RDF":
+            raise origin.error(
+                parser.CurrentLineNumber,
+                f"is XML, but no RDF: it begins with <{name.split(' ')[-1]}>, not with <rdf:RDF>. "
+                "Export it as SKOS (RDF/XML or Turtle)",
+            )
+
+    parser.StartElementHandler = on_element
+    _refuse_entities(parser, text, origin)
+    try:
+        parser.Parse(text.encode(), True)
+    except expat.ExpatError as exc:
+        reason = expat.ErrorString(exc.code) or str(exc)
+        raise origin.error(exc.lineno, f"is no XML: {reason}; is the file whole?") from exc
+
+
+def _refuse_entities(parser: expat.XMLParserType, text: str, origin: Origin) -> None:
+    """Let the parser raise VocabularyError for what a DOCTYPE takes from elsewhere or blows up."""
+
     def refuse(what: str) -> NoReturn:
         raise origin.error(
             parser.CurrentLineNumber, f"{what}, which clipsearch does not follow; take the DOCTYPE away"
@@ -108,23 +129,8 @@ def _check_xml(text: str, origin: Origin) -> None:
         if text.count(f"&{name};") * len(value) > MAX_BYTES:
             refuse(f"has the entity {name!r} so often that it grows beyond {MAX_BYTES >> 20} MB")
 
-    def on_element(name: str, _: Any) -> None:
-        parser.StartElementHandler = None
-        if name != f"{_RDF} RDF":
-            raise origin.error(
-                parser.CurrentLineNumber,
-                f"is XML, but no RDF: it begins with <{name.split(' ')[-1]}>, not with <rdf:RDF>. "
-                "Export it as SKOS (RDF/XML or Turtle)",
-            )
-
     parser.StartDoctypeDeclHandler = on_doctype
     parser.EntityDeclHandler = on_entity
-    parser.StartElementHandler = on_element
-    try:
-        parser.Parse(text.encode(), True)
-    except expat.ExpatError as exc:
-        reason = expat.ErrorString(exc.code) or str(exc)
-        raise origin.error(exc.lineno, f"is no XML: {reason}; is the file whole?") from exc
 
 
 # --- JSON ------------------------------------------------------------------------------------------

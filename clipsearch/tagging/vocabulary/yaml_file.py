@@ -173,6 +173,8 @@ class _Reader:
     # --- groups ------------------------------------------------------------------------------------
 
     def _exclusive(self, value: Node) -> Sequence[tuple[Node, Node]]:
+        if value.items and all(item.kind == "map" for item in value.items):
+            return [pair for item in value.items for pair in item.pairs]
         if value.kind != "map":
             raise self._origin.error(
                 value.line, "exclusive needs each group's name: write 'material: [brass, steel]' below it"
