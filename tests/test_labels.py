@@ -79,6 +79,15 @@ def test_verdicts_are_read_in_both_languages_and_as_excel_writes_them(
     assert (said.has if correct else said.has_not) == {NUT}
 
 
+def test_the_right_tag_may_be_written_instead_or_none_of_the_group(tmp_path: Path) -> None:
+    text = "key,tag,correct\na,brass,Stainless\nb,steel,none\nc,bolt,hex bolt\nd,nut,なし\n"
+    said = read_labels(written(tmp_path, text), VOCABULARY).by_key
+    assert said["a"] == Said(frozenset({STAINLESS}), frozenset({BRASS}))
+    assert said["b"] == Said(has_not=frozenset({BRASS, STEEL}))
+    assert said["c"] == Said(frozenset({HEX}))  # which is a bolt
+    assert said["d"] == Said(has_not=frozenset({NUT}))
+
+
 def test_a_list_of_tags_is_complete(tmp_path: Path) -> None:
     labels = read_labels(written(tmp_path, 'key,tags\na,brass; hex bolt\nb,\nc,"nut, rusty"\n'), VOCABULARY)
     assert labels.by_key["a"] == Said(frozenset({BRASS, HEX}), complete=True)

@@ -18,6 +18,7 @@ from clipsearch.tagging.vocabulary import Vocabulary
 
 _YES = frozenset({"1", "1.0", "true", "yes", "y", "correct", "はい", "○", "〇", "✓", "正"})
 _NO = frozenset({"0", "0.0", "false", "no", "n", "incorrect", "wrong", "いいえ", "×", "x", "✗", "誤"})
+_NONE = frozenset({"none", "none of these", "neither", "なし", "無し", "どれでもない"})
 _LONG, _WIDE = ("key", "tag", "correct"), ("key", "tags")
 _SEPARATORS = (";", "；", "、")
 _JAPANESE = "cp932"  # what Excel on a Japanese Windows saves CSV as
@@ -38,9 +39,10 @@ def read_labels(
 ) -> Labels:
     """The labels of a table: CSV, TSV, JSON lines, JSON, Parquet or Arrow.
 
-    With the columns key, tag and correct (yes or no; empty: not answered), only these pairs are known. With
-    key and tags (a list, or words with ; between them) what is not named is not there; an empty cell says
-    that there is none. A tag is written as any word for a label, its id or its path.
+    With the columns key, tag and correct, only these pairs are known. correct is yes or no; or the tag that
+    is right instead; or none: it is none of the tag's group; empty: not answered. With key and tags (a list,
+    or words with ; between them) what is not named is not there; an empty cell says that there is none. A
+    tag is written as any word for a label, its id or its path.
     Raises TableError, and TaggingError with the line: a word that is no label (unless ignore_unknown), a
     verdict that is neither, a contradiction.
     """
@@ -83,8 +85,8 @@ class _Reader:
         """A question a line."""
         told: dict[str, _Told] = {}
         for row in table.only((*_LONG, "why")):
-            verdict = self._verdict(row)
-            if verdict is None:
+            verdict = plain(_text(row.values.get("correct")))
+            if not verdict:
                 self._n_blank += 1
                 continue
             key, word = self._key(row), _text(row.values.get("tag"))
@@ -95,14 +97,16 @@ class _Reader:
             place = self._place(word, row)
             if place is None:
                 continue
+            has, has_not = self._meant(place, verdict, row)
             one = told.setdefault(key, _Told())
             one.lines.append(row.line)
-            mine, others = (one.has, one.has_not) if verdict else (one.has_not, one.has)
-            if place in others:
+            one.has |= has
+            one.has_not |= has_not
+            if both := one.has & one.has_not:
+                name = self._words.vocabulary.labels[min(both)].name
                 raise self._error(
-                    f"s {', '.join(map(str, one.lines))}", f"{word!r} is both right and wrong for {key!r}"
+                    f"s {', '.join(map(str, one.lines))}", f"{name!r} is both right and wrong for {key!r}"
                 )
-            mine.add(place)
             if why := _text(row.values.get("why")):
                 self._why[key, place] = why
         return told
@@ -141,16 +145,28 @@ class _Reader:
             self._unknown[word] += 1
         return place
 
-    def _verdict(self, row: Row) -> bool | None:
-        value = row.values.get("correct")
-        if value is None or value is True or value is False:
-            return value
-        verdict = plain(_text(value))
-        if not verdict:
-            return None
-        if verdict not in _YES | _NO:
-            raise self._error(f" {row.line}", f"correct is {verdict!r}; write yes or no, or leave it empty")
-        return verdict in _YES
+    def _meant(self, place: int, verdict: str, row: Row) -> tuple[set[int], set[int]]:
+        """The labels that a verdict on a label says are right, and those that are wrong."""
+        if verdict in _YES:
+            return {place}, set()
+        vocabulary = self._words.vocabulary
+        group = vocabulary.labels[place].group
+        if verdict in _NONE:
+            return set(), {place} if group is None else set(vocabulary.groups[group])
+        if verdict in _NO:
+            return set(), {place}
+        try:
+            other = self._words.place(verdict)
+        except TaggingError as exc:
+            raise self._error(f" {row.line}", str(exc)) from exc
+        if other is None:
+            raise self._error(
+                f" {row.line}",
+                f"correct is {verdict!r}; write yes or no, the tag that is right instead, or none, or leave "
+                "it empty",
+            )
+        is_implied = other == place or place in vocabulary.ancestors(other)
+        return {other}, set() if is_implied else {place}
 
     def _list(self, value: Any) -> list[str]:
         """A cell's tags. A comma parts them only where nothing else does, and the cell is no label itself."""

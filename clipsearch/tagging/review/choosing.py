@@ -21,7 +21,8 @@ Why = Literal["uncertain", "at random"]
 _PER_LABEL, _IN_ALL = 48, 100_000  # candidates kept
 _CELLS = 4_000_000  # probabilities in memory at once
 _AS_LIKELY = 0.5  # stands in for a threshold that no probability reaches
-_COPY = 0.05  # what a picture just like one that was asked is still worth
+_BEST = 8  # candidates that a label's worth is the mean of
+_COPY = 0.001  # what a picture just like one that was asked is still worth
 _MOST_COMPARED = 500  # answered pictures of a label that candidates are compared with
 
 
@@ -65,27 +66,27 @@ def propose(
 ) -> list[Proposal]:
     """At most n questions about the pictures (N, D), label by label, each label's surest first.
 
-    Most are "uncertain": the probability is near the label's threshold, the picture is unlike those asked
-    about and answered, and the label is one of those with the fewest answers. A random_share is "at random"
-    among the pictures that would get the label, so that the share that is right can be told without bias.
-    The same for the same input. Raises TaggingError for fewer than one question.
+    Most are "uncertain", drawn by lot: the nearer the probability is to the label's threshold and the less
+    the picture is like those asked about and answered, the likelier; labels with few answers first. A
+    random_share is "at random" among the pictures that would get the label, so that the share that is right
+    can be told without bias. The same for the same input. Raises TaggingError for fewer than one question.
     """
     if n < 1:
         raise TaggingError(f"{n} questions were asked for; ask for 1 or more")
     known = known or Known.of({}, np.zeros(len(scorer.weights), np.intp))
-    near, given = _candidates(scorer, vectors, known, np.random.default_rng(seed))
+    thresholds = np.where(scorer.thresholds > 1, _AS_LIKELY, scorer.thresholds)
+    near, given = _candidates(scorer, vectors, known, thresholds, np.random.default_rng(seed))
     asking = _Asking(vectors, known)
     asking.at_random(given, round(n * random_share))
-    asking.uncertain(near, n - len(asking.found))
+    asking.uncertain(near, _worth(near.probabilities, thresholds[:, None]), n - len(asking.found))
     return sorted(asking.found, key=lambda one: (one.place, -one.probability, one.row))
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Pairs that may be asked, and what each costs: little is good. (M,) all."""
+    """K pictures of each label that may be asked about, (C, K) all. Of little cost first; inf: none there."""
 
     rows: NDArray[np.intp]
-    places: NDArray[np.intp]
     costs: NDArray[np.float64]
     probabilities: NDArray[np.float64]
 
@@ -96,69 +97,82 @@ class _Asking:
     def __init__(self, vectors: Embeddings, known: Known) -> None:
         self._vectors, self._known = vectors, known
         self._counts = known.counts.astype(np.float64)
-        self._pairs: set[tuple[int, int]] = set()
         self.found: list[Proposal] = []
 
     def at_random(self, given: _Candidates, n: int) -> None:
         """n questions about given labels, in turn, those with the fewest answers first."""
-        by_label: dict[int, list[int]] = {}
-        for i in np.argsort(given.costs, kind="stable"):
-            by_label.setdefault(int(given.places[i]), []).append(int(i))
-        lowest = {place: given.costs[some[0]] for place, some in by_label.items()}
-        while n > 0 and by_label:
-            place = min(by_label, key=lambda p: (self._counts[p], lowest[p]))
-            self._ask(given, by_label[place].pop(0), "at random")
-            n -= 1
-            if not by_label[place]:
-                del by_label[place]
+        costs = given.costs.copy()
+        n = min(n, int(np.isfinite(costs).sum()))
+        for _ in range(n):
+            lowest = costs.min(axis=1)  # (C,)
+            counts = np.where(np.isfinite(lowest), self._counts, np.inf)
+            place = int(np.lexsort((lowest, counts))[0])
+            drawn = int(costs[place].argmin())
+            costs[place, drawn] = np.inf
+            self._ask(given, place, drawn, "at random")
 
-    def uncertain(self, near: _Candidates, n: int) -> None:
-        """n questions, the one worth most at each step, given those before it.
+    def uncertain(self, near: _Candidates, worths: NDArray[np.float64], n: int) -> None:
+        """n questions, one after the other: about the label that is worth most, a picture by lot.
 
-        Worth: 4 q (1 - q), q being the probability moved so that the threshold is at one half; times how
-        far the picture is from those asked about, two at random being 1 apart; by 1 + the label's answers.
+        A candidate is worth its uncertainty (C, K) times how far the picture is from those asked about, two
+        pictures at random being 1 apart; a label its best candidates' mean, by 1 + its answers.
         """
-        worth = 1 / np.cosh(near.costs / 2) ** 2  # = 4 q (1 - q) of q = sigmoid(cost)
-        open_ = np.array([pair not in self._pairs for pair in zip(near.rows, near.places, strict=True)], bool)
+        lots = near.costs * worths
+        worths = np.where(np.isfinite(near.costs) & ~self._asked(near), worths, 0)
         pictures, of = np.unique(near.rows, return_inverse=True)
         mine, typical = self._vectors[pictures], _typical(self._vectors)
+        of = of.reshape(near.rows.shape)
         closest = self._answered(near)
         for one in self.found:
             closest = np.maximum(closest, (mine @ self._vectors[one.row])[of])
-        for _ in range(min(n, int(open_.sum()))):
-            apart = np.clip((1 - closest) / (1 - typical), 0, 1)
-            value = worth * (_COPY + (1 - _COPY) * apart) / (1 + self._counts[near.places])
-            best = int(np.argmax(np.where(open_, value, -1)))
-            open_[best] = False
-            self._ask(near, best, "uncertain")
-            closest = np.maximum(closest, (mine @ self._vectors[near.rows[best]])[of])
+        best = min(_BEST, worths.shape[1])
+        for _ in range(min(n, int((worths > 0).sum()))):
+            values = worths * np.clip((1 - closest) / (1 - typical), _COPY, 1)
+            by_label = np.partition(values, -best, axis=1)[:, -best:].mean(axis=1) / (1 + self._counts)
+            place = int(by_label.argmax())
+            with np.errstate(divide="ignore", invalid="ignore"):
+                turns = np.where(values[place] > 0, lots[place] / values[place], np.inf)
+            drawn = int(turns.argmin())
+            worths[place, drawn] = 0
+            self._ask(near, place, drawn, "uncertain")
+            closest = np.maximum(closest, (mine @ self._vectors[near.rows[place, drawn]])[of])
+
+    def _asked(self, near: _Candidates) -> NDArray[np.bool_]:
+        """(C, K): which candidates were asked about already, at random."""
+        asked = np.zeros(near.rows.shape, bool)
+        for one in self.found:
+            asked[one.place] |= near.rows[one.place] == one.row
+        return asked
 
     def _answered(self, near: _Candidates) -> NDArray[np.float32]:
-        """The greatest cosine of each candidate and a picture that its own label was answered for; or -1."""
-        closest = np.full(len(near.rows), -1, np.float32)
-        for place in np.intersect1d(near.places, self._known.places):
-            here = np.flatnonzero(near.places == place)
+        """(C, K): the greatest cosine with a picture that the label was answered for; -1 without any."""
+        closest = np.full(near.rows.shape, -1, np.float32)
+        for place in np.unique(self._known.places):
             answered = self._known.rows[self._known.places == place][:_MOST_COMPARED]
-            cosines = self._vectors[near.rows[here]] @ self._vectors[answered].T
-            closest[here] = cosines.max(axis=1)
+            closest[place] = (self._vectors[near.rows[place]] @ self._vectors[answered].T).max(axis=1)
         return closest
 
-    def _ask(self, candidates: _Candidates, i: int, why: Why) -> None:
-        row, place = int(candidates.rows[i]), int(candidates.places[i])
+    def _ask(self, candidates: _Candidates, place: int, drawn: int, why: Why) -> None:
+        row, probability = candidates.rows[place, drawn], candidates.probabilities[place, drawn]
         self._counts[place] += 1
-        self._pairs.add((row, place))
-        self.found.append(Proposal(row, place, float(candidates.probabilities[i]), why))
+        self.found.append(Proposal(int(row), place, float(probability), why))
 
 
 def _candidates(
-    scorer: Scorer, vectors: Embeddings, known: Known, rng: np.random.Generator
+    scorer: Scorer,
+    vectors: Embeddings,
+    known: Known,
+    thresholds: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> tuple[_Candidates, _Candidates]:
-    """Each label's pictures nearest to its threshold (the cost: how far, in logits), and some that get it
-    (the cost: a number at random). Not those that are known."""
+    """Of each label pictures drawn by their worth, and pictures that would get it. Not those that are known.
+
+    Drawing without replacement in one pass: of lots ~ Exponential(1) / worth the smallest are kept
+    (Efraimidis and Spirakis 2006).
+    """
     n_labels = len(scorer.weights)
     most = max(2, min(_PER_LABEL, _IN_ALL // max(1, n_labels)))
     step = max(64, _CELLS // max(1, n_labels))
-    thresholds = np.where(scorer.thresholds > 1, _AS_LIKELY, scorer.thresholds)
     by_picture, by_label = rng.random(len(vectors)), rng.random(n_labels)
     near, given = _Fewest(most), _Fewest(most)
     for start in range(0, len(vectors), step):
@@ -167,8 +181,8 @@ def _candidates(
         here = (known.rows >= start) & (known.rows < start + step)
         is_known = np.zeros(found.shape, bool)
         is_known[known.rows[here] - start, known.places[here]] = True
-        far = np.abs(_logit(found) - _logit(thresholds))
-        near.add(np.where(is_known, np.inf, far), found, rows)
+        lots = rng.exponential(size=found.shape) / _worth(found, thresholds)
+        near.add(np.where(is_known, np.inf, lots), found, rows)
         lots = (by_picture[rows, None] + by_label) % 1
         given.add(np.where(is_known | (found < scorer.thresholds), np.inf, lots), found, rows)
     return near.candidates(), given.candidates()
@@ -195,15 +209,23 @@ class _Fewest:
         self._costs, self._found, self._rows = costs, found, wide
 
     def candidates(self) -> _Candidates:
-        """Those whose cost is finite."""
-        at, places = np.nonzero(np.isfinite(self._costs))
-        return _Candidates(self._rows[at, places], places, self._costs[at, places], self._found[at, places])
+        """What was kept, a row for each label."""
+        return _Candidates(self._rows.T, self._costs.T, self._found.T)
 
 
-def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def _worth(probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 1 at the threshold to nearly 0: 4 q (1 - q), q = sigmoid(distance in logits / 2).
+
+    By 2, since answers too near to each other teach no slope: benchmarks/review.py.
+    """
+    roots = np.sqrt(_odds(probabilities) / _odds(thresholds))
+    worth: NDArray[np.float64] = 4 * roots / (1 + roots) ** 2
+    return worth
+
+
+def _odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(probabilities, 1e-9, 1 - 1e-9)
-    logits: NDArray[np.float64] = np.log(clipped / (1 - clipped))
-    return logits
+    return clipped / (1 - clipped)
 
 
 def _typical(vectors: Embeddings) -> float:
