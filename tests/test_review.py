@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
+import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +209,64 @@ def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
             tmp_path / "no folder" / "review.csv", [Question("a", "", "b", "b", 0.5, "uncertain")]
         )
     assert not list(tmp_path.iterdir())
+
+
+# --- on the command line ------------------------------------------------------------------------------
+
+
+def test_the_command_asks_reads_back_and_asks_on(
+    demo_copy: Path, tmp_path: Path, run_cli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "words.yaml").write_text("material: [brass, steel, nylon]\nshape:\n- hex bolt\n", "utf-8")
+    review = ("tag", "review", "words.yaml", "-c", "demo")
+    asked = run_cli(*review, "-n", "12", "--out", "review.csv", "--sheet", "review.png")
+    assert asked.returncode == 0, asked.stderr
+    assert "12 questions about 4 tags: 10 uncertain, 2 at random; wrote review.csv" in asked.stderr
+    assert (tmp_path / "review.png").stat().st_size > 10_000
+    rows = list(csv.DictReader((tmp_path / "review.csv").open(encoding="utf-8-sig", newline="")))
+    for row, verdict in zip(rows, ["yes", "no", ""] * 4, strict=True):
+        row["correct"] = verdict
+    rows[0]["key"] = "00123"
+    with (tmp_path / "review.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")  # as Excel saves it in half of Europe
+        writer.writeheader()
+        writer.writerows(rows)
+    lost = run_cli(*review, "--out", "review.csv")
+    assert lost.returncode == 1
+    assert "review.csv has 8 answers not read yet, which would be lost" in lost.stderr
+    read = run_cli(*review, "--answers", "review.csv")
+    assert (
+        "review.csv: 3 yes, 4 no, 4 not answered; 7 new or changed. Kept for collection 'demo': 7"
+        in read.stdout
+    )
+    assert "left out 1 key that collection 'demo' does not have: 00123" in read.stderr
+    answered = {(row["key"], row["tag"]) for row in rows[1:] if row["correct"]}
+    more = run_cli(*review, "-n", "40")
+    assert answered.isdisjoint({(r["key"], r["tag"]) for r in csv.DictReader(io.StringIO(more.stdout))})
+    assert len(more.stdout.splitlines()) == 41
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--answers", "a.csv", "--out", "b.csv"), "--answers reads a table"),
+        (("--answers", "nothing.csv"), "nothing.csv cannot be read"),
+        (("--out", "words.txt"), "is there already and no review of this vocabulary"),
+        (("-f", "colour=red"), "colour"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    demo_data: Path,
+    tmp_path: Path,
+    run_cli: Callable[..., subprocess.CompletedProcess[str]],
+    arguments: tuple[str, ...],
+    says: str,
+) -> None:
+    (tmp_path / "words.txt").write_text("brass\n", encoding="utf-8")
+    failed = run_cli("tag", "review", "words.txt", "-c", "demo", *arguments, CLIPSEARCH_DATA=str(demo_data))
+    assert failed.returncode in (1, 2)
+    assert says in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 def logit(p: NDArray[np.float64] | float) -> NDArray[np.float64]:
