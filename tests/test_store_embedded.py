@@ -271,6 +271,29 @@ def test_a_large_collection_gets_a_graph_in_a_new_generation(settings: Settings)
         assert again.search(np.asarray(points(range(3051))[3050].vectors["image"]), limit=1)[0].score > 0.999
 
 
+def test_records_written_anew_have_left_the_graph_until_it_is_built_again(settings: Settings) -> None:
+    current = settings.collection_dir("main") / "current"
+    with store.create("main", SPEC, settings) as opened:
+        opened.upsert(points(range(3000)))
+        engine_of(opened).graph_above = 1000
+        opened.optimize()
+        generation = json.loads(current.read_text())["generation"]
+        opened.set_payloads([(identity(i), {"tags": ["brass"]}) for i in range(200)])
+        assert opened.info().n_indexed == 2800
+        opened.optimize()  # few: the graph stays
+        opened.flush()
+        assert json.loads(current.read_text()) == {"generation": generation, "n_graph": 2800}
+        opened.set_payloads([(identity(i), {"tags": ["zinc"]}) for i in range(200, 400)])
+    with store.open_store("main", settings) as opened:
+        assert opened.info().n_indexed == 2600
+        engine_of(opened).graph_above = 1000
+        opened.optimize()
+        assert opened.info().n_indexed == 3000
+        assert opened.search(np.asarray(points(range(5, 6))[0].vectors["image"]), limit=1)[0].payload[
+            "tags"
+        ] == ["brass"]
+
+
 def _searches(opened: store.Store, exact: bool | None = None) -> list[list[Any]]:
     queries = np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     return opened.search_batch(queries, limit=10, exact=exact)

@@ -45,6 +45,7 @@ class EdgeEngine:
         self._bools = bool_keys(spec.fields)
         self._writing = threading.RLock()
         self._unflushed = 0
+        self._left_graph = 0  # points written anew, which the graph has no more; not yet noted in the folder
         self._clean = folder.closed_with() is not None
 
     def translate(self, filter: Filter | None, kinds: Mapping[str, FieldKind]) -> Any:
@@ -62,6 +63,10 @@ class EdgeEngine:
                 qdrant_edge.Point(p.id, edge.vector_in(p.vectors), self._payload_in(p.payload))
                 for p in points
             ]
+        if self.n_indexed():
+            self._left_graph += len(
+                self.fetch([p.id for p in points], with_vectors=False, with_payload=False)
+            )
         self._update(qdrant_edge.UpdateOperation.upsert_points(rows), n=len(rows))
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -181,7 +186,7 @@ class EdgeEngine:
 
     def n_indexed(self) -> int:
         """Points behind the graph of the current generation."""
-        return self._folder.current()[1]
+        return max(0, self._folder.current()[1] - self._left_graph)
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -190,6 +195,9 @@ class EdgeEngine:
         with self._writing, edge.translated(self.name, "flushing"):
             self._shard.flush()
             self._unflushed = 0
+            if self._left_graph:
+                self._folder.switch(self._folder.current()[0], n_graph=self.n_indexed())
+                self._left_graph = 0
 
     def close(self) -> None:
         """Flush, note the number of points, and let the next process in."""
