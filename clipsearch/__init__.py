@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from clipsearch.errors import ClipSearchError
 from clipsearch.settings import Settings
-from clipsearch.types import Fingerprint, Hit, Page, Query
+from clipsearch.types import Fingerprint, Hit, Page, Query, Tag
 
 if TYPE_CHECKING:
     from clipsearch.encoder import Encoder
     from clipsearch.search import Searcher, open
+    from clipsearch.tagging.tagger import Tagger
+    from clipsearch.tagging.vocabulary import Vocabulary, read_vocabulary
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,11 +33,22 @@ __all__ = [
     "Query",
     "Searcher",
     "Settings",
+    "Tag",
+    "Tagger",
+    "Vocabulary",
     "__version__",
     "open",
+    "read_vocabulary",
 ]
 
-_LAZY = {"Encoder": "clipsearch.encoder", "Searcher": "clipsearch.search", "open": "clipsearch.search"}
+_LAZY = {
+    "Encoder": "clipsearch.encoder",
+    "Searcher": "clipsearch.search",
+    "Tagger": "clipsearch.tagging.tagger",
+    "Vocabulary": "clipsearch.tagging.vocabulary",
+    "open": "clipsearch.search",
+    "read_vocabulary": "clipsearch.tagging.vocabulary",
+}
 
 
 def __getattr__(name: str) -> object:
