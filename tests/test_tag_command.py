@@ -252,6 +252,66 @@ def test_a_run_that_was_stopped_is_told_of_and_taken_back(tag: Tag, payloads: Pa
     assert payloads() == before
 
 
+# --- beside the pictures -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tag: Tag) -> list[Path]:
+    """Pictures of one's own beside which something may be written, in a collection."""
+    folder = Path("photos")
+    folder.mkdir()
+    for name in ("HX-M6x10-AR", "WN-M6-BZ", "SG-Z20-32-NW"):
+        shutil.copy(DATA / "images" / f"{name}_1.jpg", folder / f"{name}.jpg")
+    assert tag(folder, "-c", "photos", "--model", "starter", command="index").code == 0
+    return sorted(folder.iterdir())
+
+
+def test_sidecars_are_written_once_and_taken_back(tag: Tag, photos: list[Path]) -> None:
+    command = ("words.yaml", "-c", "photos", "--sidecars", "--threshold", "0.2")
+    planned = tag(*command, "--dry-run")
+    assert "would write 3 sidecars" in planned.last
+    assert "+    <rdf:li>" in planned.out
+    assert sorted(Path("photos").iterdir()) == photos
+
+    Path("photos/WN-M6-BZ.jpg.xmp").write_text("no XMP", encoding="utf-8")
+    done = tag(*command)
+    assert done.code == 4
+    assert "wrote 2 sidecars; 1 refused" in done.last
+    assert "refused " in done.err
+    written = {path: path.read_bytes() for path in Path("photos").iterdir()}
+    assert b"dc:subject" in written[Path("photos/SG-Z20-32-NW.jpg.xmp")]
+    assert "no sidecar needed a change" in tag(*command).last
+    assert {path: path.read_bytes() for path in Path("photos").iterdir()} == written
+
+    undone = tag("undo", "last", "-c", "photos")
+    assert "2 sidecars as before" in undone.out
+    assert [path.name for path in Path("photos").glob("*.xmp")] == ["WN-M6-BZ.jpg.xmp"]
+
+
+def test_loose_pictures_get_sidecars_too(tag: Tag, photos: list[Path]) -> None:
+    done = tag("words.yaml", *photos, "--sidecars", "--sidecar-name", "x.xmp", "--threshold", "0.05")
+    assert "wrote 3 sidecars" in done.last
+    assert len(list(Path("photos").glob("*.xmp"))) == 3
+    assert not list(Path("photos").glob("*.jpg.xmp"))
+
+
+def test_pictures_in_archives_get_no_sidecar_and_are_counted(tag: Tag, photos: list[Path]) -> None:
+    shutil.make_archive("packed", "zip", "photos")
+    assert tag("packed.zip", "-c", "packed", "--model", "starter", command="index").code == 0
+    done = tag("words.yaml", "-c", "packed", "--sidecars", "--threshold", "0.2")
+    assert done.code == 0
+    assert "3 are in archives or on the web and got none" in done.last
+    assert not tag("runs", "-c", "packed").rows
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs ExifTool")
+def test_tags_are_embedded_and_taken_back(tag: Tag, photos: list[Path]) -> None:
+    assert "wrote into 3 pictures" in tag("words.yaml", "-c", "photos", "--embed", "--threshold", "0.2").last
+    assert all(b"dc:subject" in path.read_bytes() for path in photos)
+    assert "3 pictures as before" in tag("undo", "last", "-c", "photos").out
+    assert all(b"dc:subject" not in path.read_bytes() for path in photos)
+
+
 # --- labels --------------------------------------------------------------------------------------
 
 
@@ -259,6 +319,14 @@ def test_labels_fit_the_confidences_and_precision_needs_them(tag: Tag) -> None:
     plain = json.loads(tag("words.yaml", "--json").out)
     fitted = json.loads(tag("words.yaml", "--json", "--labels-from", "material").out)
     assert (plain["fit"]["kind"], fitted["fit"]["kind"]) == ("background", "labels")
+    (brass,) = (tag["measured"] for tag in fitted["tags"] if tag["tag"] == "brass")
+    assert brass["precision_low"] <= brass["precision"] <= brass["precision_high"]
+    assert 0 < brass["support"] < N
+    assert fitted["measured"]["pictures"] == N
+    assert plain["measured"] is None
+    table = tag("words.yaml", "--labels-from", "material")
+    assert {len(row) for row in table.rows} == {4, 7}, "precision, recall and F1 where labels tell them"
+    assert "labelled pictures: precision 0." in table.err
     done = tag("words.yaml", "--precision", "0.9")
     assert done.code == 1
     assert "--precision 0.9 cannot be promised without labels" in done.err

@@ -51,9 +51,7 @@ _FILE: Any = click.Path(path_type=Path, dir_okay=False)
     help="How a new sidecar of x.jpg is named.",
 )
 @click.option("--embed", is_flag=True, help="Write them into the pictures themselves; needs ExifTool.")
-@click.option(
-    "--dry-run", is_flag=True, help="Print what --sidecars and --write would change, change nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Print what these three would change; change nothing.")
 @click.option(
     "--labels", type=_FILE, metavar="FILE", help="A table of pictures whose tags are known: key, tags."
 )

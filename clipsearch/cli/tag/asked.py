@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -21,7 +22,7 @@ class Asked:
     write: bool
     field: str
     sidecars: bool
-    sidecar_name: str
+    sidecar_name: Literal["x.jpg.xmp", "x.xmp"]
     embed: bool
     dry_run: bool
     labels: Path | None
@@ -66,8 +67,10 @@ class Asked:
             )
         if self.pictures and (self.filters or self.limit):
             raise click.UsageError("--filter and --limit choose from a collection, not from loose pictures.")
-        if self.dry_run and not (self.sidecars or self.write):
-            raise click.UsageError("--dry-run goes with --sidecars or --write.")
+        if self.dry_run and not (self.sidecars or self.embed or self.write):
+            raise click.UsageError("--dry-run goes with --write, --sidecars or --embed.")
+        if self.dry_run and (self.as_json or self.jsonl):
+            raise click.UsageError("--dry-run prints what would change; leave --json and --jsonl out.")
         if self.labels_from == self.field:
             raise click.UsageError(
                 f"--labels-from {self.field}: that field holds the tags that this command writes; name the "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clipsearch.cli.tag.asked import Asked
+from clipsearch.cli.tag.measured import Measured
 from clipsearch.cli.tag.tally import Tally
 from clipsearch.cli.tag.writing import Places
 
@@ -29,7 +30,7 @@ class Outcome:
     places: Places
     took_s: float
     n_bad: int = 0
-    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what labels say, by label id
+    measured: Measured | None = None  # what labels say of it
 
     @property
     def has_written(self) -> bool:
@@ -40,7 +41,7 @@ class Outcome:
         """Everything, as --json and --report have it."""
         counts = self.tally.as_dict()
         for tag in counts["tags"]:
-            tag.update({"measured": self.measured.get(tag["label"])} if self.measured else {})
+            tag.update({"measured": self.measured.labels.get(tag["label"])} if self.measured else {})
         return {
             "collection": self.store.name,
             "model": self.store.spec.fingerprint.model,
@@ -48,6 +49,7 @@ class Outcome:
             "run": self.places.run if self.has_written else None,
             "dry_run": self.asked.dry_run,
             **counts,
+            "measured": None if self.measured is None else dict(self.measured.overall),
             "unusable": self.n_bad,
             **self.places.counts(),
             "fit": self.tagger.fit.as_dict(),
@@ -58,13 +60,14 @@ class Outcome:
     def notes(self) -> list[str]:
         """What there is to know beyond the counts, a sentence each."""
         fit, labels = self.tagger.fit, self.tagger.vocabulary.labels
-        told: list[str] = []
+        told = [] if self.measured is None else [self.measured.sentence()]
         if fit.left_off:
             reasons = [f"{labels[one.place].name} ({one.reason})" for one in fit.left_off]
             told.append(
                 f"{_count(len(reasons), 'tag')} cannot keep precision {fit.precision:g} and stay off: "
                 f"{_listed(reasons, _EXPLAINED, '; ')}"
             )
+        told += _listed(self.places.notes(), _EXPLAINED, "\n").split("\n") if self.places.notes() else []
         if self.asked.pictures:
             return told
         left_off = {labels[one.place].id for one in fit.left_off}
@@ -108,6 +111,18 @@ class Outcome:
                 told.append(f"{_count(n, 'record')} of {where} changed by run {self.places.run}")
             else:
                 told.append(f"{where} had these tags already")
+        wrote = "would write" if self.asked.dry_run else "wrote"
+        for name, into, what, asked in (
+            ("n_sidecars", "", "sidecar", self.asked.sidecars),
+            ("n_embedded", "into ", "picture", self.asked.embed),
+        ):
+            if asked:
+                n = counts.get(name, 0)
+                told.append(f"{wrote} {into}{_count(n, what)}" if n else f"no {what} needed a change")
+        if counts.get("n_refused"):
+            told.append(f"{counts['n_refused']:,} refused")
+        if counts.get("n_elsewhere"):
+            told.append(f"{counts['n_elsewhere']:,} are in archives or on the web and got none")
         if self.asked.out is not None:
             told.append(f"wrote {self.asked.out}")
         return told

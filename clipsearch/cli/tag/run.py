@@ -15,6 +15,8 @@ from clipsearch.cli.options import filter_from
 from clipsearch.cli.progress import progress
 from clipsearch.cli.tag import layout
 from clipsearch.cli.tag.asked import Asked
+from clipsearch.cli.tag.known import known
+from clipsearch.cli.tag.measured import Measured, measure
 from clipsearch.cli.tag.outcome import Outcome
 from clipsearch.cli.tag.tally import Tally
 from clipsearch.cli.tag.writing import Places
@@ -24,6 +26,7 @@ from clipsearch.types import Tagged
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
     from clipsearch.store import Store
+    from clipsearch.tagging.labels import Found
     from clipsearch.tagging.tagger import Tagger
     from clipsearch.tagging.vocabulary import Vocabulary
 
@@ -43,25 +46,30 @@ def run(asked: Asked) -> None:
         return
     settings = asked.settings()
     with open_store(settings.collection, settings) as store, ExitStack() as opened:
-        tagger = _tagger(asked, store, settings, vocabulary, opened)
+        found = known(asked, store, settings, vocabulary)
+        tagger = _tagger(asked, store, settings, vocabulary, found, opened)
         if asked.pictures:
             from clipsearch.cli.tag.loose import tag_pictures
 
             done = tag_pictures(asked, store, settings, tagger)
         else:
-            done = _tag_collection(asked, store, settings, tagger)
+            measured = None if found is None else measure(tagger, found.examples)
+            done = _tag_collection(asked, store, settings, tagger, measured)
     if done.n_bad or done.places.n_refused:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _tagger(
-    asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary, opened: ExitStack
+    asked: Asked,
+    store: Store,
+    settings: Settings,
+    vocabulary: Vocabulary,
+    found: Found | None,
+    opened: ExitStack,
 ) -> Tagger:
-    from clipsearch.cli.tag.known import known
     from clipsearch.search import encoder_of
     from clipsearch.tagging.tagger import Tagger
 
-    found = known(asked, store, settings, vocabulary)
     encoder = opened.enter_context(encoder_of(store.spec.fingerprint, settings))
     with progress() as told:
         return Tagger.of_collection(
@@ -77,7 +85,9 @@ def _tagger(
         )
 
 
-def _tag_collection(asked: Asked, store: Store, settings: Settings, tagger: Tagger) -> Outcome:
+def _tag_collection(
+    asked: Asked, store: Store, settings: Settings, tagger: Tagger, measured: Measured | None
+) -> Outcome:
     began = time.monotonic()
     chosen = filter_from(asked.filters, store)
     total = min(store.count(chosen), asked.limit or sys.maxsize)
@@ -93,9 +103,19 @@ def _tag_collection(asked: Asked, store: Store, settings: Settings, tagger: Tagg
                 _print_records(records)
             told("tagging", tally.n_pictures, total)
         store.flush()
-    done = Outcome(asked, store, tagger, tally, places, time.monotonic() - began)
+    if asked.write and not asked.dry_run:
+        optimize(store)
+    done = Outcome(asked, store, tagger, tally, places, time.monotonic() - began, measured=measured)
     _show(done)
     return done
+
+
+def optimize(store: Store) -> None:
+    """Bring written records, which have left the search graph, back into it, where they are many."""
+    info = store.info()
+    if 0 < info.n_indexed < info.n_points:
+        click.echo("looking after the search graph …", err=True)
+    store.optimize()
 
 
 def _print_records(records: Iterable[Tagged]) -> None:
@@ -121,7 +141,7 @@ def _show(done: Outcome) -> None:
     if asked.as_json:
         output.print_json(done.document())
     elif not asked.jsonl and not asked.dry_run:
-        layout.print_tags(done.tally, done.measured)
+        layout.print_tags(done.tally, {} if done.measured is None else done.measured.labels)
     for line in done.notes():
         click.echo(line, err=True)
     click.echo(done.last_line(), err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,11 @@ from clipsearch.errors import TaggingError
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
     from clipsearch.tagging.journal import Journal
+    from clipsearch.tagging.sidecars import Undone
 
 LAST = "last"
+SOME_FAILED = 4  # as `clipsearch index` leaves
+_TOLD = 10  # files that could not be taken back, each with its reason
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,9 +39,19 @@ def undo(run: str, collection: str | None, data: Path | None, url: str | None) -
     """
     settings = settings_from(collection=collection, data=data, url=url)
     journal = _journal(run, settings)
-    told = [*_payload(journal, settings), *_sidecars(journal)]
-    journal.close("undone")
+    told = _payload(journal, settings)
+    from clipsearch.tagging.sidecars import undo as undo_sidecars
+    from clipsearch.tagging.sidecars import undo_embedded
+
+    n_refused = 0
+    for what, done in (("sidecar", undo_sidecars(journal)), ("picture", undo_embedded(journal))):
+        lines, refused = _files(what, done)
+        told, n_refused = [*told, *lines], n_refused + refused
+    if not n_refused:  # else it stays the one that is meant by "last"
+        journal.close("undone")
     click.echo(f"took back run {journal.run}: {'; '.join(told) or 'it had changed nothing'}")
+    if n_refused:
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _journal(run: str, settings: Settings) -> Journal:
@@ -65,6 +80,7 @@ def _payload(journal: Journal, settings: Settings) -> list[str]:
     with open_store(settings.collection, settings) as store:
         done = payload.undo(store, journal, fields)
         store.flush()
+        store.optimize()  # records that were written are out of the graph
     told = [f"{done.n_restored:,} records of collection {settings.collection!r} are as before"]
     if done.n_partly:
         told.append(f"{done.n_partly:,} changed since: only the run's tags went")
@@ -73,5 +89,19 @@ def _payload(journal: Journal, settings: Settings) -> list[str]:
     return told
 
 
-def _sidecars(journal: Journal) -> list[str]:
-    return []
+def _files(what: str, done: Iterable[Undone]) -> tuple[list[str], int]:
+    """What became of sidecars or pictures, in words, and how many were refused."""
+    counts: Counter[str] = Counter()
+    for one in done:
+        counts[one.state] += 1
+        if one.reason and counts[one.state] <= _TOLD:
+            click.echo(f"{one.state} {one.path}: {one.reason}", err=True)
+    words = {
+        "restored": "as before",
+        "partly": "changed since: only the run's tags went",
+        "untouched": "had nothing to take back",
+        "superseded": "a later run changed: that one's tags stay",
+        "refused": "refused",
+    }
+    told = [f"{n:,} {what}{'' if n == 1 else 's'} {words[state]}" for state, n in counts.items()]
+    return told, counts["refused"]

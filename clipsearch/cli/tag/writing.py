@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from clipsearch.cli.tag.asked import Asked
+from clipsearch.cli.tag.xmp import XmpWriter, model_text
 from clipsearch.types import Tagged
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Places:
         self._stack = ExitStack()
         self._sinks: list[Sink] = []
         self._counts: list[Callable[[], dict[str, int]]] = []
+        self._xmp: list[XmpWriter] = []
         self.run: str | None = None  # its name, if it may change something
 
     def __enter__(self) -> Places:
@@ -44,8 +47,10 @@ class Places:
                 )
                 self.run = journal.run
                 self._open_writers(journal)
+                self._open_xmp(opening, journal)
             elif self._asked.dry_run:
                 self._open_differences()
+                self._open_xmp(opening, None)
             self._stack = opening.pop_all()
         return self
 
@@ -59,7 +64,14 @@ class Places:
 
     def counts(self) -> dict[str, int]:
         """n_written records, n_sidecars, n_embedded pictures, and how many were refused and why."""
-        return {name: n for count in self._counts for name, n in count().items()}
+        total: Counter[str] = Counter()
+        for count in self._counts:
+            total.update(count())
+        return dict(total)
+
+    def notes(self) -> list[str]:
+        """Why tags were left off in sidecars and pictures, the most frequent reason first."""
+        return [note for writer in self._xmp for note, _ in writer.notes.most_common()]
 
     def changes(self) -> dict[str, int]:
         """How many of each there are that taking the run back would change."""
@@ -87,6 +99,19 @@ class Places:
             differences = _Differences(fields)
             self._sinks.append(differences.add)
             self._counts.append(lambda: {"n_written": differences.n_changed})
+
+    def _open_xmp(self, opening: ExitStack, journal: Journal | None) -> None:
+        from clipsearch.tagging.sidecars import Embedded, Sidecars
+
+        model, dry_run = model_text(self._store.spec.fingerprint), self._asked.dry_run
+        if self._asked.sidecars:
+            way = Sidecars(journal, model=model, style=self._asked.sidecar_name)
+            self._xmp.append(XmpWriter(way, "n_sidecars", dry_run=dry_run))
+        if self._asked.embed:
+            inside = opening.enter_context(Embedded(journal, model=model))
+            self._xmp.append(XmpWriter(inside, "n_embedded", dry_run=dry_run))
+        self._sinks += [writer.add for writer in self._xmp]
+        self._counts += [writer.counts for writer in self._xmp]
 
 
 class _Differences:
