@@ -9,6 +9,7 @@ of ExifTool.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -30,6 +31,7 @@ from clipsearch.tagging.sidecars.standing import folded, standing
 from clipsearch.types import Tag
 
 KIND = "embedded"  # of a journal's entries
+_END = re.compile(rb"(<\?xpacket end=[\"'])r(?=[^<]*$)")  # ExifTool sets it by what the format allows
 
 
 class Embedded:
@@ -173,11 +175,9 @@ class _Tool:
             packet.write_bytes(fresh or b"")
             source = f"-xmp<={_literal(packet)}" if fresh is not None else "-xmp:all="
             self._ask(source, "-o", _literal(beside), str(path))
-        said = self._process.last_stderr.strip()
+        said = self._process.last_stderr.decode("utf-8", "replace").partition(" - /")[0].strip()
         if not beside.is_file():
-            raise Refused(
-                f"ExifTool cannot write it: {said.splitlines()[0] if said else 'it does not say why'}"
-            )
+            raise Refused(f"ExifTool cannot write it: {said or 'it does not say why'}")
         if self._packet(beside) != fresh:
             raise Refused("ExifTool does not give back the XMP that it was given")
 
@@ -185,7 +185,7 @@ class _Tool:
         packet = self._ask("-b", "-xmp", str(path))
         if b"HasExtendedXMP" in packet:
             raise Refused("its XMP goes on in a second part, which would be lost")
-        return packet or None
+        return _END.sub(rb"\1w", packet) or None
 
     def _ask(self, *arguments: str) -> bytes:
         """What ExifTool answers. Raises Refused where it is gone."""

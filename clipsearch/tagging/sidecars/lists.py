@@ -117,7 +117,7 @@ def with_entries(packet: Packet, added: Lists, properties: Sequence[bytes] = (),
     """
     splices: list[Splice] = []
     lines: list[bytes] = []
-    declared = uris
+    declared = ""
     for name, some in added.items():
         if not some:
             continue
@@ -133,10 +133,9 @@ def with_entries(packet: Packet, added: Lists, properties: Sequence[bytes] = (),
         prefix = _PREFIXES[name]
         declared += f' xmlns:{prefix}="{name[0]}"'
         lines += listed(f"{prefix}:{name[1]}", _KINDS[name], fresh)
-    lines += properties
-    if lines:
-        splices.append(_description(packet, lines, declared))
-    return packet.edited(splices)
+    groups = [(lines, declared), (list(properties), uris)]
+    splices += _descriptions(packet, [group for group in groups if group[0]])
+    return packet.edited(splices) if splices else packet
 
 
 def listed(qualified: str, kind: str, some: Iterable[str]) -> list[bytes]:
@@ -233,8 +232,10 @@ def _opened(packet: Packet, node: Node) -> bytes:
     return tag[:-2].rstrip() + b">" if tag.endswith(b"/>") else tag
 
 
-def _description(packet: Packet, lines: Sequence[bytes], declared: str) -> Splice:
-    """A new description at the end of rdf:RDF, indented as the last one is."""
+def _descriptions(packet: Packet, groups: Sequence[tuple[Sequence[bytes], str]]) -> list[Splice]:
+    """New descriptions of these lines and declarations at the end of rdf:RDF, indented as the last one is."""
+    if not groups:
+        return []
     rdf, newline = packet.rdf, packet.newline
     about = next((one.attributes[key] for one in rdf.children for key in _ABOUT & one.attributes.keys()), "")
     indent = b" "
@@ -242,17 +243,15 @@ def _description(packet: Packet, lines: Sequence[bytes], declared: str) -> Splic
         last = rdf.children[-1]
         gap = packet.data[packet.gap_before(last, rdf) : last.start]
         indent = gap.rpartition(b"\n")[2] if b"\n" in gap else indent
-    open_tag = f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="'.encode() + escaped(about)
-    if rdf.prefix == "rdf":
-        open_tag = b'<rdf:Description rdf:about="' + escaped(about)
-    whole = [
-        open_tag + b'"' + declared.encode() + b">",
-        *(b" " + line for line in lines),
-        b"</rdf:Description>",
-    ]
-    body = newline + newline.join(indent + line for line in whole)
+    is_bound = rdf.prefix == "rdf"
+    start = b"<rdf:Description " + (b"" if is_bound else f'xmlns:rdf="{RDF}" '.encode())
+    body = b""
+    for lines, declared in groups:
+        head = start + b'rdf:about="' + escaped(about) + b'"' + declared.encode() + b">"
+        whole = [head, *(b" " + line for line in lines), b"</rdf:Description>"]
+        body += newline + newline.join(indent + line for line in whole)
     if rdf.is_self_closing:
-        return rdf.start, rdf.end, _opened(packet, rdf) + body + newline + b"</%s>" % _qualified(packet, rdf)
-    content = packet.data[rdf.open_end : rdf.close]
-    at = rdf.open_end + len(content.rstrip())
-    return at, at, body if at < rdf.close else body + newline
+        end = newline + b"</%s>" % _qualified(packet, rdf)
+        return [(rdf.start, rdf.end, _opened(packet, rdf) + body + end)]
+    at = rdf.open_end + len(packet.data[rdf.open_end : rdf.close].rstrip())
+    return [(at, at, body)]

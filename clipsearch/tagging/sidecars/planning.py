@@ -134,10 +134,8 @@ def _summed(some: Sequence[Standing]) -> PictureTags:
     ours: dict[str, None] = {}
     rejected: dict[str, None] = {}
     for one in some:
-        for name in LISTS:
-            for entry in (*one.human[name], *one.ours[name]):
-                tag = leaf(entry, name)
-                names.setdefault(folded(tag), tag)
+        for tag in (*(leaf(entry, name) for name in LISTS for entry in one.human[name]), *one.ours[SUBJECT]):
+            names.setdefault(folded(tag), tag)
         ours |= dict.fromkeys(one.ours[SUBJECT])
         rejected |= dict.fromkeys(one.rejected)
         for name, sign in ((HIERARCHICAL, "|"), (DIGIKAM, "/")):
