@@ -331,7 +331,7 @@ def test_labels_fit_the_confidences_and_precision_needs_them(tag: Tag) -> None:
     assert done.code == 1
     assert "--precision 0.9 cannot be promised without labels" in done.err
     kept = tag("words.yaml", "--json", "--precision", "0.9", "--labels-from", "material")
-    assert "tags cannot keep precision 0.9 and stay off: hex bolt (no labelled picture has it" in kept.err
+    assert "tags cannot keep precision 0.9 and stay off: steel (" in kept.err
     assert json.loads(kept.out)["fit"]["left_off"]
 
 

@@ -55,7 +55,12 @@ _FILE: Any = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--labels", type=_FILE, metavar="FILE", help="A table of pictures whose tags are known: key, tags."
 )
-@click.option("--labels-from", metavar="FIELD", help="A field of the collection that tells their tags.")
+@click.option(
+    "--labels-from",
+    multiple=True,
+    metavar="FIELD",
+    help="A field of the collection that tells their tags. May repeat.",
+)
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

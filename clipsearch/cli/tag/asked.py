@@ -26,7 +26,7 @@ class Asked:
     embed: bool
     dry_run: bool
     labels: Path | None
-    labels_from: str | None
+    labels_from: tuple[str, ...]
     precision: float | None
     threshold: float | None
     prompts: tuple[str, ...]
@@ -71,7 +71,7 @@ class Asked:
             raise click.UsageError("--dry-run goes with --write, --sidecars or --embed.")
         if self.dry_run and (self.as_json or self.jsonl):
             raise click.UsageError("--dry-run prints what would change; leave --json and --jsonl out.")
-        if self.labels_from == self.field:
+        if self.field in self.labels_from:
             raise click.UsageError(
                 f"--labels-from {self.field}: that field holds the tags that this command writes; name the "
                 "field that a person filled, or keep the tags in another: --field NAME"

@@ -26,10 +26,10 @@ def known(asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary
     from clipsearch.tagging.labels import Answers, Labels, Rules, examples, labels_from_field, read_labels
 
     rules, told = Rules(vocabulary), Labels()
-    if asked.labels_from is not None:
-        field = labels_from_field(store, asked.labels_from, vocabulary)
-        _say_unknown(field, f"values of {asked.labels_from} that are no tag of the vocabulary")
-        told = field
+    for name in asked.labels_from:
+        field = labels_from_field(store, name, vocabulary)
+        _say_unknown(field, f"values of {name} that are no tag of the vocabulary")
+        told = field.over(told, rules)
     answers = Answers(settings.collection_dir()).labels(vocabulary)
     if len(answers):
         click.echo(f"{len(answers):,} pictures have answers of `clipsearch tag review`", err=True)
@@ -46,7 +46,7 @@ def known(asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary
         )
     if found is not None and len(found.examples):
         return found
-    if asked.labels is not None or asked.labels_from is not None:
+    if asked.labels is not None or asked.labels_from:
         raise TaggingError(
             f"none of the labels is about a picture of collection {store.name!r}; a label's key is the "
             "picture's path in its folder, or the catalogue's id: clipsearch search … --json shows them"

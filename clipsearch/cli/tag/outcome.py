@@ -62,7 +62,8 @@ class Outcome:
         fit, labels = self.tagger.fit, self.tagger.vocabulary.labels
         told = [] if self.measured is None else [self.measured.sentence()]
         if fit.left_off:
-            reasons = [f"{labels[one.place].name} ({one.reason})" for one in fit.left_off]
+            most_labels_first = sorted(fit.left_off, key=lambda one: -one.n_records)
+            reasons = [f"{labels[one.place].name} ({one.reason})" for one in most_labels_first]
             told.append(
                 f"{_count(len(reasons), 'tag')} cannot keep precision {fit.precision:g} and stay off: "
                 f"{_listed(reasons, _EXPLAINED, '; ')}"
