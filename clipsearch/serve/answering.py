@@ -21,7 +21,8 @@ from clipsearch.serve.opened import OpenCollections
 from clipsearch.serve.records import collection_record, page_record, to_json
 from clipsearch.serve.replies import Refusal, Reply, refusal
 from clipsearch.serve.schemas import SearchRequest, TagImageForm, TagRequest
-from clipsearch.serve.tags import tag_record
+from clipsearch.serve.taggers import Wanted
+from clipsearch.serve.tags import tag_record, vocabulary_record
 from clipsearch.store import all_fields
 from clipsearch.types import Embeddings, Query
 
@@ -40,20 +41,22 @@ def search(collections: OpenCollections, ask: SearchRequest, picture: bytes | No
 
 def tag_record_of(collections: OpenCollections, ask: TagRequest) -> bytes:
     """The labels for a record's picture."""
+    _check(ask)
     name = collections.chosen(ask.collection)
     record = named(ask.key)
     for points in collections.store(name).scroll(filter=record, batch_size=MAX_VIEWS, with_vectors=True):
         first = min(points, key=lambda point: str(point.payload.get("_key", "")))
         vector: Any = first.vectors["image"]
-        return _tags(collections, name, vector[None], ask.labels, ask.template)
+        return _tags(collections, name, vector[None], ask)
     raise refusal(404, "no-record", f"collection {name!r} has no record with the key {ask.key!r}")
 
 
 def tag_image(collections: OpenCollections, ask: TagImageForm, picture: bytes) -> bytes:
     """The labels for an uploaded picture."""
+    _check(ask)
     name = collections.chosen(ask.collection)
     vector = collections.encoder(name).encode_images([picture])  # (1, D)
-    return _tags(collections, name, vector, ask.labels, ask.template)
+    return _tags(collections, name, vector, ask)
 
 
 def list_collections(collections: OpenCollections) -> bytes:
@@ -70,12 +73,34 @@ def describe_collection(collections: OpenCollections, name: str) -> bytes:
     return to_json(collection_record(collections.store(name).info()))
 
 
-def _tags(
-    collections: OpenCollections, name: str, vector: Embeddings, labels: list[str], template: str
-) -> bytes:
-    if template.count("{}") != 1:
+def _check(ask: TagRequest | TagImageForm) -> None:
+    """Raises Refusal for options that do not go together."""
+    if bool(ask.labels) == (ask.vocabulary is not None):
+        raise refusal(400, "bad-request", "give either labels or a vocabulary")
+    if ask.labels and (ask.templates or ask.threshold is not None):
+        raise refusal(
+            400, "bad-request", "templates and threshold go with a vocabulary; labels have template"
+        )
+    if ask.vocabulary is not None and ask.template != "{}":
+        raise refusal(400, "bad-request", "template goes with labels; a vocabulary has templates")
+    if ask.template.count("{}") != 1:
         raise refusal(400, "bad-request", "template: write {} once, where the label goes")
-    return to_json({"collection": name, **tag_record(collections.encoder(name), vector, labels, template)})
+
+
+def _tags(
+    collections: OpenCollections, name: str, vector: Embeddings, ask: TagRequest | TagImageForm
+) -> bytes:
+    encoder = collections.encoder(name)
+    if ask.vocabulary is None:
+        return to_json({"collection": name, **tag_record(encoder, vector, ask.labels, ask.template)})
+    tagger = collections.taggers.get(
+        Wanted(ask.vocabulary, ask.vocabulary_format, tuple(ask.templates), ask.threshold),
+        store=collections.store(name),
+        encoder=encoder,
+        folder=collections.settings.collection_dir(name),
+    )
+    found = vocabulary_record(tagger, vector)
+    return to_json({"collection": name, "model": encoder.fingerprint.model, **found})
 
 
 def _network_query(text: str, searcher: Searcher) -> Query:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Response
 
 _MULTIPART = "multipart/form-data"
+_TAGS: Any = schemas.TagsOut | schemas.VocabularyTagsOut
 ROUTES = frozenset(
     {
         "/search",
@@ -90,14 +91,14 @@ def _add_tagging(app: "FastAPI", collections: OpenCollections, workers: Workers)
     class TagForm(schemas.TagImageForm):
         image: UploadFile = File(description="The picture to label.")
 
-    @app.post("/tag", response_model=schemas.TagsOut, responses=ERRORS, tags=["tag"])
+    @app.post("/tag", response_model=_TAGS, responses=ERRORS, tags=["tag"])
     async def tag(ask: Annotated[schemas.TagRequest, Body()]) -> Response:
-        """Choose among labels for a record's picture."""
+        """Choose among labels for a record's picture, or give it the tags of a vocabulary."""
         return _json(await workers.run(lambda: answering.tag_record_of(collections, ask)))
 
-    @app.post("/tag/image", response_model=schemas.TagsOut, responses=ERRORS, tags=["tag"])
+    @app.post("/tag/image", response_model=_TAGS, responses=ERRORS, tags=["tag"])
     async def tag_image(ask: Annotated[TagForm, Form(media_type=_MULTIPART)]) -> Response:
-        """Choose among labels for an uploaded picture."""
+        """The same for an uploaded picture."""
         picture = await ask.image.read()
         return _json(await workers.run(lambda: answering.tag_image(collections, ask, picture)))
 

@@ -16,7 +16,7 @@ _MEANINGS = {
     404: "No such collection, record or route.",
     408: "The request came too slowly.",
     413: "The body is larger than the server takes.",
-    422: "The picture cannot be used; code is the reason.",
+    422: "The picture cannot be used, and code is the reason; or the vocabulary, and line is where.",
     429: "Too many requests from one address; Retry-After says when to come again.",
     500: "The server failed.",
     503: "Full, starting, or the collection is in use elsewhere; Retry-After says when to come again.",
@@ -38,7 +38,7 @@ def describe(app: FastAPI, *, needs_key: bool) -> dict[str, Any]:
             version=app.version,
             summary="Search pictures by words or by example.",
             description=(
-                'Every error has one shape: `{"error": {"code", "message", "position"?}}`. '
+                'Every error has one shape: `{"error": {"code", "message", "position"?, "line"?}}`. '
                 "A query over HTTP opens no file and no address: upload the picture to `/search/image`."
             ),
             routes=app.routes,

@@ -1,4 +1,4 @@
-"""The collections that are open while the server runs, and the encoders they share.
+"""The collections that are open while the server runs, and the encoders and taggers they share.
 
 A collection that appears later is opened when it is first asked for. Knows no HTTP.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from clipsearch.errors import CollectionLocked, CollectionNotFound, QueryError
 from clipsearch.search import Searcher, encoder_of
 from clipsearch.serve.batching import BatchingEncoder, OnBatch
+from clipsearch.serve.taggers import Taggers
 from clipsearch.settings import Settings, check_collection_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class OpenCollections:
         self._max_pixels, self._on_batch = max_pixels, on_batch
         self._uploads = tempfile.TemporaryDirectory(prefix="clipsearch-serve-")  # mode 0700
         self.uploads = Path(self._uploads.name)  # where an uploaded picture lies while it is searched by
+        self.taggers = Taggers()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._searchers: dict[str, Searcher] = {}

@@ -1,4 +1,4 @@
-"""What a refusal looks like: one JSON shape, {"error": {"code", "message", "position"?}}, for every error.
+"""What a refusal looks like: one JSON shape, {"error": {"code", "message", "position"?, "line"?}}.
 
 Owns which error has which status and code. Knows no framework.
 """
@@ -18,6 +18,7 @@ from clipsearch.errors import (
     SourceError,
     StoreUnavailable,
     UnknownField,
+    VocabularyError,
 )
 
 _BUSY_S = 1  # what Retry-After says where nothing better is known
@@ -25,19 +26,25 @@ _BUSY_S = 1  # what Retry-After says where nothing better is known
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An error as it goes to the client. position: of the mistake in the query's or filter's text."""
+    """An error as it goes to the client.
+
+    position: of the mistake in the query's or filter's text. line: of the mistake in a vocabulary.
+    """
 
     status: int
     code: str
     message: str
     position: int | None = None
     headers: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    line: int | None = None
 
     def body(self) -> bytes:
         """The JSON."""
         error: dict[str, str | int] = {"code": self.code, "message": self.message}
         if self.position is not None:
             error["position"] = self.position
+        if self.line is not None:
+            error["line"] = self.line
         return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
@@ -79,6 +86,8 @@ def reply_to(error: ClipSearchError) -> Reply:
             return Reply(400, "unknown-field", message, error.position)
         case ImageError():
             return Reply(422, error.reason, message)
+        case VocabularyError():
+            return Reply(422, "bad-vocabulary", message, line=error.line or None)
         case SourceError() | SettingsError():
             return Reply(400, "bad-request", message)
         case CollectionNotFound():

@@ -6,7 +6,7 @@ pydantic is loaded here at module level: this module is imported only where the 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -16,12 +16,15 @@ from clipsearch.types import SearchOptions
 MAX_TOP = 1000  # hits in one answer: about half a megabyte
 MAX_OFFSET = 100_000
 MAX_LABELS = 256
+MAX_VOCABULARY_CHARS = 100_000  # 2,000 labels with words in two languages
 
 _Scalar = str | int | float | bool
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 _Condition = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Label = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+_Vocabulary = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOCABULARY_CHARS)]
+_Template = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 _Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -59,9 +62,10 @@ class SearchRequest(_Strict):
 
 class _Tagging(_Strict):
     labels: list[_Label] = Field(
+        [],
         min_length=1,
         max_length=MAX_LABELS,
-        description="What the picture may show.",
+        description="What the picture may show: plain words, all of which are given with their shares.",
         examples=[["gear", "六角ボルト"]],
     )
     template: str = Field(
@@ -69,6 +73,24 @@ class _Tagging(_Strict):
         max_length=500,
         description="The prompt; `{}` stands for the label.",
         examples=["a photo of a {}"],
+    )
+    vocabulary: _Vocabulary | None = Field(
+        None,
+        description="Instead of labels: a vocabulary file's text, of 2,000 labels at most. Given are the "
+        "tags that are certain, with confidences by the collection's own background and kept answers.",
+        examples=["material: [brass, steel]\nshape:\n- gear\n- hex bolt: {ja: 六角ボルト}\n"],
+    )
+    vocabulary_format: Literal["yaml", "text"] = Field(
+        "yaml", description="yaml (JSON is YAML, too), or text: a tag a line, below others by indentation."
+    )
+    templates: list[_Template] = Field(
+        [],
+        max_length=16,
+        description="For a vocabulary: names of template sets (general, product, part, document), or own "
+        "templates with {}. None: the vocabulary's own.",
+    )
+    threshold: _Unit | None = Field(
+        None, description="For a vocabulary: give a tag from this confidence on. Null: 0.5, or fitted."
     )
     collection: _Name | None = Field(None, description="Whose model is asked.")
 
@@ -131,6 +153,27 @@ class TagsOut(BaseModel):
     tags: list[TagOut]
 
 
+class VocabularyTagOut(BaseModel):
+    """A tag that is certain enough to be given."""
+
+    label: str = Field(description="The tag's name.")
+    id: str = Field(description="Its id in the vocabulary.")
+    confidence: float = Field(description="From 0 to 1.")
+    paths: list[list[str]] = Field(description="Names from the hierarchy's root to the tag, each way there.")
+    implied: bool = Field(description="Given because a narrower tag was.")
+
+
+class VocabularyTagsOut(BaseModel):
+    """The tags of a vocabulary, surest first; none: nothing is certain."""
+
+    collection: str
+    model: str
+    n_labels: int
+    n_background: int = Field(description="Pictures of the collection that scores were compared with.")
+    fitted_on: Literal["background", "labels"] = Field(description="What confidences follow from.")
+    tags: list[VocabularyTagOut]
+
+
 class CollectionOut(BaseModel):
     """What a collection holds."""
 
@@ -163,6 +206,7 @@ class ErrorDetail(BaseModel):
     code: str = Field(description="Stable, for programs; a picture's is a reason code such as `truncated`.")
     message: str = Field(description="For people: what, why, what next.")
     position: int | None = Field(None, description="Offset of the mistake in the query or filter.")
+    line: int | None = Field(None, description="Line of the mistake in the vocabulary, from 1.")
 
 
 class ErrorOut(BaseModel):

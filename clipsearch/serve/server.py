@@ -99,6 +99,7 @@ class Service:
         self._ready.clear()
         if self._local is not None:
             self._local.stop(grace_s=self.limits.stop_timeout_s)
+        self.collections.taggers.close()
         self.workers.close()
         self.collections.close()
 

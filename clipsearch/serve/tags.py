@@ -1,18 +1,21 @@
-"""Zero-shot labels for one picture: prompts, cosines, softmax. Knows no vocabulary and no calibration.
+"""The tags of one picture as JSON: by plain labels with a softmax over them, or by a vocabulary's Tagger.
 
-Formula: probability_i = softmax(logit_scale * cosine_i) over the labels given (CLIP, Radford et al. 2021,
-section 3.1.2).
+Formula of the former: probability_i = softmax(logit_scale * cosine_i) over the labels given (CLIP, Radford et
+al. 2021, section 3.1.2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipsearch.serve.batching import BatchingEncoder
 from clipsearch.types import Embeddings
+
+if TYPE_CHECKING:
+    from clipsearch.tagging.tagger import Tagger
 
 
 def tag_record(
@@ -37,5 +40,25 @@ def tag_record(
                 "cosine": round(float(cosines[i]), 6),
             }
             for i in order
+        ],
+    }
+
+
+def vocabulary_record(tagger: Tagger, vector: Embeddings) -> dict[str, Any]:
+    """The tags that are certain, surest first, for a picture's vector (1, D); none: "tags" is empty."""
+    (tags,) = tagger.tag_vectors(vector)
+    return {
+        "n_labels": len(tagger.vocabulary),
+        "n_background": tagger.fit.n_background,
+        "fitted_on": tagger.fit.kind,
+        "tags": [
+            {
+                "label": tag.name,
+                "id": tag.id,
+                "confidence": round(tag.confidence, 6),
+                "paths": [list(path) for path in tag.paths],
+                "implied": tag.implied,
+            }
+            for tag in tags
         ],
     }

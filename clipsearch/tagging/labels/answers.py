@@ -47,6 +47,14 @@ class Answers:
     def __len__(self) -> int:
         return len(self._latest())
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Another value whenever there are more answers; None: no answer yet."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
     def add(self, labels: Labels, vocabulary: Vocabulary, *, by: str) -> int:
         """Keep what was said, pair by pair; how many answers are new or changed. On the disk afterwards."""
         fresh = self.fresh(labels, vocabulary, by=by)
