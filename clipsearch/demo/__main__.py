@@ -12,7 +12,12 @@ from pathlib import Path
 
 import click
 
-from clipsearch.demo.checks.cli import evaluate_confidence, evaluate_negation, evaluate_search
+from clipsearch.demo.checks.cli import (
+    evaluate_confidence,
+    evaluate_negation,
+    evaluate_search,
+    evaluate_tagging,
+)
 from clipsearch.demo.combinations import Split
 from clipsearch.demo.recipe.cli import compile_starter, evaluate_starter, starter
 
@@ -36,6 +41,7 @@ def main() -> None:
     python -m clipsearch.demo evaluate-search
     python -m clipsearch.demo evaluate-negation
     python -m clipsearch.demo evaluate-confidence
+    python -m clipsearch.demo evaluate-tagging
     """
 
 
@@ -125,6 +131,7 @@ for command in (
     evaluate_search,
     evaluate_negation,
     evaluate_confidence,
+    evaluate_tagging,
 ):
     main.add_command(command)
 

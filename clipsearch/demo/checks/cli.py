@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,6 +77,34 @@ def evaluate_search(collection: str, as_json: bool) -> None:
         as_json,
         lambda: report.retrieval_text(rows, languages),
         lambda: report.retrieval_json(rows, languages),
+    )
+
+
+@click.command("evaluate-tagging", short_help="Measure how far tags can be believed.")
+@_options
+@click.option(
+    "--diy",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with products.csv and images/, of products that the starter was never made for.",
+)
+def evaluate_tagging(collection: str, as_json: bool, diy: Path | None) -> None:
+    """Print accuracy, mAP and calibration of the catalogue's values as tags, without labels and with them.
+
+    \b
+    clipsearch demo && python -m clipsearch.demo evaluate-tagging       (about 1 min)
+    python -m clipsearch.demo evaluate-tagging --diy ../shared/data/diy_catalogue
+    """
+    from clipsearch.demo.checks import tagging, tagging_report
+
+    with _opened(collection) as searcher:
+        try:
+            runs, promises = tagging.evaluate(searcher, diy=diy)
+        except ClipSearchError as exc:
+            raise click.ClickException(str(exc)) from exc
+    _print(
+        as_json,
+        lambda: tagging_report.as_text(runs, promises),
+        lambda: tagging_report.as_json(runs, promises),
     )
 
 

@@ -31,6 +31,7 @@ class LeftOff:
 
     place: int
     reason: str
+    n_records: int  # labelled ones that have it
 
 
 def fewest(precision: float) -> int:
@@ -57,7 +58,7 @@ def promised(
         run = _surest(probabilities[known, place], truth[known, place] == 1, codes[known])
         threshold, reason = _longest(*run, allowed, precision)
         if reason:
-            left_off.append(LeftOff(place, reason))
+            left_off.append(LeftOff(place, reason, run[2]))
         else:
             thresholds[place] = threshold
     return thresholds, tuple(left_off)
