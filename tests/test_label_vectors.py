@@ -183,17 +183,20 @@ def test_what_was_used_longest_ago_goes_first(
     encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_vectors, "MAX_FILES", 3)
-    for i in range(6):
-        label_vectors(encoder, Vocabulary((Label("x", f"label {i}"),), neutral=(f"- {i}",)), cache=tmp_path)
-        for path in kept_files(tmp_path):
-            stat = path.stat()
-            os.utime(path, (stat.st_atime, stat.st_mtime - 10))
-    assert len(kept_files(tmp_path)) == 3
-    for i, n_embedded in ((5, 0), (4, 0), (0, 6)):
+
+    def n_embedded(number: int) -> int:
+        for path in kept_files(tmp_path):  # all that was is long ago
+            os.utime(path, (0, path.stat().st_mtime - 10))
         counted = Counted(encoder)
-        vocabulary = Vocabulary((Label("x", f"label {i}"),), neutral=(f"- {i}",))
+        vocabulary = Vocabulary(
+            (Label("x", f"label {number}"),), templates=("a {}",), neutral=(f"- {number}",)
+        )
         label_vectors(counted, vocabulary, cache=tmp_path)  # type: ignore[arg-type]
-        assert len([text for text in counted.texts if text[0] != "-"]) == n_embedded
+        return len(counted.texts)
+
+    assert [n_embedded(number) for number in (0, 1, 0, 2, 0, 3, 0, 4, 0)] == [2, 2, 0, 2, 0, 2, 0, 2, 0]
+    assert len(kept_files(tmp_path)) == 3
+    assert [n_embedded(number) for number in (4, 3, 1)] == [0, 0, 2]
 
 
 def test_the_cache_has_a_size(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

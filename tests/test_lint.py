@@ -101,6 +101,11 @@ def test_a_merge_can_be_pasted_whatever_the_words_are(tmp_path: Path) -> None:
     assert merged.words == tuple(names)
 
 
+def test_a_merge_does_not_say_a_name_twice() -> None:
+    vocabulary = Vocabulary((Label("a", "bolt"), Label("b", "screw", synonyms=("bolt", "pin"))))
+    assert [one.suggestion for one in lint(vocabulary)] == ['- {name: "bolt", synonyms: ["screw", "pin"]}']
+
+
 def test_one_name_under_two_parents_is_an_error_until_prompts_tell_them_apart() -> None:
     labels = [Label("animal|bat", "bat"), Label("sport|bat", "bat")]
     (one,) = lint(Vocabulary(tuple(labels)))
@@ -167,6 +172,13 @@ def test_two_labels_alone_can_be_synonyms(starter: Encoder) -> None:
     assert not said(with_model(["hex bolt", "flat washer"], starter), "near-synonyms")
 
 
+def test_labels_that_are_embedded_alike_are_not_also_called_synonyms(starter: Encoder) -> None:
+    labels = (Label("a|bat", "bat"), Label("b|bat", "bat"), Label("rivet", "rivet"))
+    vocabulary = Vocabulary(labels)
+    found = lint(vocabulary, label_vectors(starter, vocabulary), starter)
+    assert [one.check for one in found if "a|bat" in one.labels] == ["embedded alike"]
+
+
 def test_a_word_and_its_translation_are_synonyms(starter: Encoder) -> None:
     found = with_model(["wing nut", "蝶ナット", "ball bearing", "brass", "rivet"], starter)
     assert said(found, "near-synonyms") == [("wing nut", "蝶ナット")]
@@ -200,8 +212,11 @@ def of_names(n: int) -> Vocabulary:
 def test_pairs_in_other_blocks_are_found() -> None:
     vectors = random(1500)
     for one, other in ((3, 4), (10, 1400), (700, 701), (511, 512), (1300, 1499)):
-        vectors[other] = unit([vectors[one] + 0.01 * random(1, seed=other)[0]])[0]
-    found = near_synonyms(of_names(1500), LabelVectors(vectors, random(6, seed=1)), set())
+        vectors[other] = unit([vectors[one] + 0.2 * random(1, seed=other)[0]])[0]
+    found = list(near_synonyms(of_names(1500), LabelVectors(vectors, random(6, seed=1)), set()))
+    for one in found:
+        pair = [int(name.split()[1]) for name in one.labels]
+        assert one.facts["cosine"] == pytest.approx(vectors[pair[0]] @ vectors[pair[1]], abs=1e-3)
     pairs = [tuple(int(name.split()[1]) for name in one.labels) for one in found]
     assert pairs == [(3, 4), (10, 1400), (511, 512), (700, 701), (1300, 1499)]
 
@@ -219,6 +234,14 @@ def test_a_label_and_a_broader_one_are_no_synonyms() -> None:
     assert list(near_synonyms(vocabulary, LabelVectors(vectors, random(6, seed=1)), set())) == []
 
 
+def test_a_label_with_narrower_ones_may_say_no_more_than_a_photo() -> None:
+    labels = (Label("thing", "thing"), Label("bolt", "bolt", parents=("thing",)))
+    neutral, other = random(1, seed=1), random(1, seed=2)
+    vectors = LabelVectors(np.concatenate([neutral, other]), neutral)
+    assert not list(like_background(Vocabulary(labels), vectors))
+    assert len(list(like_background(Vocabulary((labels[0], Label("bolt", "bolt"))), vectors))) == 1
+
+
 def test_a_label_that_fits_no_picture_better_than_a_photo_does_is_told() -> None:
     neutral, labels = random(1, seed=1), random(4, seed=2)
     noise = 0.3 * random(300, seed=3)
@@ -228,6 +251,11 @@ def test_a_label_that_fits_no_picture_better_than_a_photo_does_is_told() -> None
     assert [one.labels for one in found] == [("label 3",)]
     assert found[0].facts["lead"] < 1
     assert not list(like_background(of_names(4), LabelVectors(labels, neutral), pictures[:40]))
+    pictures[120:125] = unit(pictures[120:125] + labels[3:] * 1.3)  # a little better
+    (one,) = like_background(of_names(4), LabelVectors(labels, neutral), pictures)
+    assert 0.2 < one.facts["lead"] < 1
+    pictures[120:125] = unit(pictures[120:125] + labels[3:])
+    assert not list(like_background(of_names(4), LabelVectors(labels, neutral), pictures))
 
 
 # --- a collection --------------------------------------------------------------------------------
@@ -266,6 +294,16 @@ def test_what_is_implied_or_promised_away_is_nobodys_fault() -> None:
     assert not list(given(Vocabulary(labels), scorer, vectors, set()))
     scorer, vectors = axes(2, {0: range(50)}, thresholds=2)
     assert not list(given(of_names(2), scorer, vectors, set()))
+
+
+def test_a_label_and_a_broader_one_may_be_given_to_the_same_pictures() -> None:
+    scorer, vectors = axes(3, {0: range(50), 1: range(50), 2: range(50)})
+    labels = (Label("a", "a"), Label("b", "b", parents=("a",)), Label("c", "c"))
+    found = list(given(Vocabulary(labels), scorer, vectors, set()))
+    assert said(found, "same pictures") == [("a", "c"), ("b", "c")]
+    assert said(list(given(Vocabulary(labels), scorer, vectors, {("a", "c")})), "same pictures") == [
+        ("b", "c")
+    ]
 
 
 def test_a_rival_of_its_group_is_named_as_the_reason() -> None:

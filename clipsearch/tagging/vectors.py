@@ -1,13 +1,16 @@
-"""A vocabulary's vectors: prompts embedded, averaged, and kept by the model's fingerprint."""
+"""A vocabulary's vectors: prompts embedded, averaged, and kept by the model's fingerprint.
+
+Knows neither pictures nor scores; `kept_vectors` knows the files.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from clipsearch.encoder import Encoder
 
 _PROMPTS = 4096  # embedded at once: 8 MB of vectors of 512 dimensions, and a sort by length that pays
-_Prompts = tuple[tuple[str, ...], ...]
+_Prompts: TypeAlias = tuple[tuple[str, ...], ...]  # of a label's words
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""(what is done, how many so far, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ def label_vectors(
     *,
     templates: Sequence[str] = (),
     cache: Path | None = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> LabelVectors:
     """The vocabulary's vectors, of the encoder's model.
 
@@ -51,26 +56,33 @@ def label_vectors(
     chosen = templates_of(vocabulary, templates)
     asked: list[_Prompts] = [prompts_of(label, chosen) for label in vocabulary.labels]
     asked += [((prompt,),) for prompt in neutral_of(vocabulary)]
-    keys = np.array([_key(prompts) for prompts in asked], dtype="S32")
-    kept = KeptVectors(cache, encoder.fingerprint)
-    found, is_there = kept.find(keys)
-    missing = np.flatnonzero(~is_there)
-    # the same prompts twice are embedded once
-    _, firsts, again = np.unique(keys[missing], return_index=True, return_inverse=True)
-    firsts_in_order, order = np.sort(firsts), np.argsort(np.argsort(firsts))
-    fresh = np.empty((len(firsts), encoder.dim), np.float32)
-    n_done = 0
-    try:
-        for block in _blocks([asked[i] for i in missing[firsts_in_order]]):
-            fresh[n_done : n_done + len(block)] = _embedded(block, encoder)
-            n_done += len(block)
-            if on_progress is not None:
-                on_progress("labels", n_done, len(firsts))
-    finally:  # a run that is stopped goes on from here
-        kept.add(keys[missing[firsts_in_order[:n_done]]], fresh[:n_done])
-    found[missing] = fresh[order[again]]
+    keys = [_key(prompts) for prompts in asked]
+    prompts_by_key = dict(zip(keys, asked, strict=True))  # labels with the same prompts are one here
+    vectors = _kept_or_made(prompts_by_key, encoder, KeptVectors(cache, encoder.fingerprint), on_progress)
+    row = {key: i for i, key in enumerate(prompts_by_key)}
+    found = vectors[[row[key] for key in keys]]
     n = len(vocabulary)
     return LabelVectors(found[:n], found[n:])
+
+
+def _kept_or_made(
+    asked: Mapping[bytes, _Prompts], encoder: Encoder, kept: KeptVectors, on_progress: Progress | None
+) -> Embeddings:
+    """(A, D), in the order of asked. What had to be made is kept, also where that is stopped halfway."""
+    keys = np.array(list(asked), dtype="S32")
+    vectors, is_there = kept.find(keys)
+    missing = np.flatnonzero(~is_there)
+    n_done = 0
+    try:
+        for block in _blocks([asked[key] for key in keys[missing].tolist()]):
+            vectors[missing[n_done : n_done + len(block)]] = _embedded(block, encoder)
+            n_done += len(block)
+            if on_progress is not None:
+                on_progress("labels", n_done, len(missing))
+    finally:
+        made = missing[:n_done]
+        kept.add(keys[made], vectors[made])
+    return vectors
 
 
 def _key(prompts: _Prompts) -> bytes:
