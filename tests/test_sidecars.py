@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,8 @@ def test_tags_that_xml_cannot_hold_are_left_off_and_named() -> None:
     bad = [Tag(name, 0.5) for name in ("", " ", "a\0b", "bell\a", "\ud800", "\ufffe")]
     found = merge(None, *bad, Tag("nan", float("nan")), Tag(" spaced \n out ", 0.5))
     assert len(found.notes) == 7
-    assert subjects(found.after) == ["spaced out"]
+    assert subjects(found.after) == ["spaced   out"]
+    assert subjects(merge(None, Tag("六角\u3000ボルト", 0.5)).after) == ["六角\u3000ボルト"]
     assert merge(None, *bad).after is None
 
 
@@ -232,3 +234,11 @@ def test_what_a_run_replaced_comes_back_where_people_edited_since() -> None:
     assert (now.human[SUBJECT], sorted(now.ours[SUBJECT])) == (["mine", "more"], ["brass", "六角ボルト"])
     assert now.noted.run == "20260101-000000-0001"
     assert taken_back(back, first, second.ours, "20260102-000000-0001") == back
+
+
+def test_a_very_long_list_is_merged_and_taken_apart_in_time() -> None:
+    names = [f"tag {n}" for n in range(20_000)]
+    started = time.process_time()
+    after = merge(xmp(bag(*names)), *(Tag(f"ours {n}", 0.5) for n in range(5_000)))
+    assert subjects(merge(after.after).after) == names
+    assert time.process_time() - started < 10

@@ -23,7 +23,7 @@ from clipsearch.errors import TaggingError
 from clipsearch.tagging.journal import Journal
 from clipsearch.tagging.sidecars import writing
 from clipsearch.tagging.sidecars.changes import Change
-from clipsearch.tagging.sidecars.files import why
+from clipsearch.tagging.sidecars.files import look_like, why
 from clipsearch.tagging.sidecars.merging import merged
 from clipsearch.tagging.sidecars.packet import Refused, parse
 from clipsearch.tagging.sidecars.planning import by_picture
@@ -160,10 +160,9 @@ class _Tool:
             beside = folder / f".clipsearch-{uuid4().hex[:8]}{path.suffix}"
             try:
                 self._write(path, beside, fresh)
-                shutil.copystat(picture, beside)
                 with beside.open("rb+") as file:
                     os.fsync(file.fileno())
-                shutil.copystat(picture, beside)
+                look_like(picture, beside)
                 beside.replace(folder / picture.name)
             finally:
                 beside.unlink(missing_ok=True)

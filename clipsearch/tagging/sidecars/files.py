@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from clipsearch.files import replaced
@@ -43,8 +44,18 @@ def put(path: Path, fresh: bytes | None, expected: bytes | None) -> None:
             file.flush()
             os.fsync(file.fileno())
         if expected is not None:
-            shutil.copystat(path, beside)
+            look_like(path, beside)
             os.utime(beside)
+
+
+def look_like(path: Path, beside: Path) -> None:
+    """Give one file the other's owner, mode, times and attributes, as far as the file system has them."""
+    facts = path.stat()
+    if (facts.st_uid, facts.st_gid) != ((own := beside.stat()).st_uid, own.st_gid):
+        with suppress(OSError, AttributeError):  # only root may give files away
+            os.chown(beside, facts.st_uid, facts.st_gid)
+    with suppress(OSError):
+        shutil.copystat(path, beside)
 
 
 def why(error: Exception) -> str:

@@ -105,7 +105,8 @@ def without(packet: Packet, gone: Mapping[Name, Iterable[str]], properties: Iter
     cut: list[Splice] = []
     for description in packet.descriptions:
         is_bare = description.attributes.keys() <= _ABOUT | whole
-        _cut(packet, description, packet.rdf, marked, cut, may_go=is_bare)
+        gap = packet.gap_before(description, packet.rdf)
+        _cut(packet, description, gap, marked, cut, may_go=is_bare)
     kept = [one for one in splices if not any(start <= one[0] < end for start, end, _ in cut)]
     return packet.edited([*kept, *cut]) if kept or cut else packet
 
@@ -170,15 +171,17 @@ def _items(node: Node) -> list[Node]:
     return [] if container is None else container.children
 
 
-def _cut(
-    packet: Packet, node: Node, parent: Node, marked: set[int], cut: list[Splice], *, may_go: bool
-) -> bool:
-    """Whether the node goes; else what goes of it is in `cut`."""
+def _cut(packet: Packet, node: Node, gap: int, marked: set[int], cut: list[Splice], *, may_go: bool) -> bool:
+    """Whether the node goes, with the gap before it; else what goes of it is in `cut`."""
     if id(node) in marked:
-        cut.append((packet.gap_before(node, parent), node.end, b""))
+        cut.append((gap, node.end, b""))
         return True
     before = len(cut)
-    gone = [_cut(packet, child, node, marked, cut, may_go=True) for child in node.children]
+    ends = [node.open_end, *(child.end for child in node.children)]
+    gone = [
+        _cut(packet, child, packet.gap(end, child.start), marked, cut, may_go=True)
+        for end, child in zip(ends, node.children, strict=False)
+    ]
     if not gone or not all(gone) or not may_go:
         return False
     edges = [
@@ -190,7 +193,7 @@ def _cut(
     if any(rest.strip() for rest in rests):
         return False
     del cut[before:]
-    cut.append((packet.gap_before(node, parent), node.end, b""))
+    cut.append((gap, node.end, b""))
     return True
 
 

@@ -106,7 +106,11 @@ class Packet:
             if child is node:
                 break
             before = child.end
-        return before if not self.data[before : node.start].strip() else node.start
+        return self.gap(before, node.start)
+
+    def gap(self, end: int, start: int) -> int:
+        """Where the white space between the end of one thing and the start of another begins."""
+        return start if self.data[end:start].strip() else end
 
     def attribute(self, node: Node, name: Name) -> Splice:
         """The splice that takes the attribute out of its element."""
@@ -148,7 +152,7 @@ def parse(raw: bytes) -> Packet:
 
 def clean(text: str) -> str:
     """The text on one line and without space around it; "" where XML cannot hold it."""
-    line = " ".join(text.split())
+    line = re.sub("[\t\n\r]+", " ", text).strip()
     return "" if _INVALID.search(line) else line
 
 

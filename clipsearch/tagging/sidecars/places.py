@@ -63,6 +63,8 @@ class Places:
             raise Refused("there is no such picture file")
         folder = self._folder(picture.parent)
         others = [name for name in folder.sharing.get(_stem(picture), ()) if name != picture.name]
+        longer = folder.sharing.get(_stem(Path(picture.stem)), ())  # x.jpg.xmp is x.jpg's, not x.jpg.png's
+        others += [name for name in longer if name.casefold() == picture.stem.casefold()]
         appended = _there(picture.parent, folder, picture.name + _SUFFIX)
         replaced = None if others else _there(picture.parent, folder, picture.stem + _SUFFIX)
         if self.style == "x.jpg.xmp" and picture.suffix:

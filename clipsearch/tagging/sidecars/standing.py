@@ -6,6 +6,7 @@ Changes nothing.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,8 +51,8 @@ class Standing:
     @cached_property
     def mirrored(self) -> Mapping[Name, list[str]]:
         """Entries of ours that repeat a person's tag in a list that we began."""
-        tagged = {name: own_entries(name, self.noted.tags.values()) for name in LISTS}
-        return {name: [one for one in self.ours[name] if one not in tagged[name]] for name in LISTS}
+        tags = self.noted.tags.values()
+        return {name: without_each(self.ours[name], own_entries(name, tags)) for name in LISTS}
 
     def mirrors(self, name: Name) -> list[str]:
         """People's tags of the other lists, as this list would have them."""
@@ -72,13 +73,11 @@ def standing(packet: Packet | None) -> Standing:
     ours: dict[Name, list[str]] = {}
     lost: dict[Name, list[str]] = {}
     for name in LISTS:
-        left = entries(packet, name) if packet is not None else []
-        own = list(dict.fromkeys(noted.own.get(name, ())))
-        ours[name] = [entry for entry in own if entry in left]
-        lost[name] = [entry for entry in own if entry not in left]
-        for entry in ours[name]:
-            left.remove(entry)
-        human[name] = left
+        there = entries(packet, name) if packet is not None else []
+        some, own = set(there), dict.fromkeys(noted.own.get(name, ()))
+        ours[name] = [entry for entry in own if entry in some]
+        lost[name] = [entry for entry in own if entry not in some]
+        human[name] = _others(there, ours[name])
     return Standing(human, ours, lost, noted)
 
 
@@ -99,3 +98,15 @@ def without_each(some: Sequence[str], gone: Iterable[str]) -> list[str]:
 def folded(name: str) -> str:
     """The name as names are compared: letter case and Unicode's ways of writing aside."""
     return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+def _others(there: Sequence[str], ours: Iterable[str]) -> list[str]:
+    """The entries but for one of each of ours."""
+    left = Counter(ours)
+    found: list[str] = []
+    for entry in there:
+        if left[entry] > 0:
+            left[entry] -= 1
+        else:
+            found.append(entry)
+    return found
