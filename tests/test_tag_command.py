@@ -209,6 +209,8 @@ def test_written_tags_are_filtered_by_at_once_and_taken_back_whole(tag: Tag, pay
     assert "had nothing to take back" in tag("undo", run).out
     assert tag("runs").rows[0][1] == "undone"
     assert "no run that could be taken back" in tag("undo", "last").err
+    assert "no collection 'nowhere'" in tag("runs", "-c", "nowhere").err
+    assert "there is no run 'x'" in tag("undo", "x").err
 
 
 def test_a_dry_run_prints_what_would_change_and_changes_nothing(tag: Tag, payloads: Payloads) -> None:
@@ -392,6 +394,8 @@ def test_the_help_is_a_manual_with_sections_and_subcommands(tag: Tag) -> None:
         (("--template", "a photo"), "has no {} for the tag"),
         (("--labels-from", "tags"), "holds the tags that this command writes"),
         (("--precision", "1"), "--precision"),
+        (("--report", "nowhere/report.json"), "there is no folder nowhere"),
+        (("--dry-run", "--write", "--json"), "leave --json and --jsonl out"),
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(
@@ -409,7 +413,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(
         (("--filter", "nofield=1"), "nofield"),
         (("--filter", "material=gold"), "nothing to tag"),
         (("--prompts", "nosuch"), "nosuch"),
-        (("-c", "nowhere"), "nowhere"),
+        (("-c", "nowhere"), "no collection 'nowhere'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(

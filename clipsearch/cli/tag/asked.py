@@ -76,6 +76,10 @@ class Asked:
                 f"--labels-from {self.field}: that field holds the tags that this command writes; name the "
                 "field that a person filled, or keep the tags in another: --field NAME"
             )
+        if self.report is not None and not self.report.absolute().parent.is_dir():
+            raise click.UsageError(
+                f"--report {self.report}: there is no folder {self.report.parent}; make it."
+            )
         for template in self.template:
             if "{}" not in template:
                 raise click.UsageError(f"--template {template!r} has no {{}} for the tag to stand in.")

@@ -22,11 +22,14 @@ def runs(collection: str | None, as_json: bool, data: Path | None, url: str | No
     clipsearch tag runs -c parts
     clipsearch tag runs -c parts --json
     """
+    from clipsearch.store import read_spec
     from clipsearch.tagging.journal import Journal
     from clipsearch.tagging.journal import runs as names
 
     settings = settings_from(collection=collection, data=data, url=url)
     folder = settings.collection_dir()
+    if not folder.is_dir():
+        read_spec(settings.collection, settings)  # says which collections there are
     found = [Journal.open(folder, name).facts for name in names(folder)]
     if as_json:
         output.print_json({"collection": settings.collection, "runs": found})
