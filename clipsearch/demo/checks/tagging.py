@@ -2,10 +2,10 @@
 
 Exclusive groups: shape, material and finish, of which each part has one. Flat: the same and family, head and
 drive as labels that stand alone. Bare are the model's own odds; "before" knows the collection's background;
-"after" has been fitted to the parts' labels and is judged on parts that it was not fitted to: cross-fitted, in
-five folds of parts. Only its thresholds have seen all, and its mAP says little: it mixes five curves, of which
-each keeps a label's order as it was. The starter was trained on the combinations of split train, so the
-held-out parts are the honest figure. A folder of pictures that it was never made for may be given as well.
+"after" has been fitted to the parts' labels and is judged on parts that it was not fitted to: cross-fitted,
+in five folds of parts. Only its thresholds have seen all, and its mAP says little: it mixes five curves, of
+which each keeps a label's order as it was. The starter was trained on the combinations of split train, so
+the held-out parts are the honest figure. Pictures that it was never made for may be given as well.
 Prints nothing.
 """
 

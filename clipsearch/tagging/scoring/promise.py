@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, lgamma, log
 
 import numpy as np
@@ -48,55 +49,68 @@ def promised(
     """Thresholds (C,), and the labels that have none (NEVER).
 
     probabilities (N, C), out of fold; truth 1 has, 0 has not, -1 unknown; records (N,): a record's pictures
-    are one observation, wrong by the share of them that is wrong.
+    are one observation, wrong by the share of those given that is wrong.
     """
     _, codes = np.unique(np.asarray(records).astype(str), return_inverse=True)
     allowed = _allowed(int(codes.max(initial=-1)) + 1, precision)
     thresholds, left_off = np.full(truth.shape[1], NEVER), []
     for place in range(truth.shape[1]):
         known = truth[:, place] >= 0
-        run = _surest(probabilities[known, place], truth[known, place] == 1, codes[known])
-        threshold, reason = _longest(*run, allowed, precision)
+        true = truth[known, place] == 1
+        n_right = len(np.unique(codes[known][true]))
+        runs = _runs(probabilities[known, place], true, codes[known])
+        threshold, reason = _longest(runs, n_right, allowed, precision)
         if reason:
-            left_off.append(LeftOff(place, reason, run[2]))
+            left_off.append(LeftOff(place, reason, n_right))
         else:
             thresholds[place] = threshold
     return thresholds, tuple(left_off)
 
 
-def _surest(values: Floats, true: NDArray[np.bool_], codes: NDArray[np.int64]) -> tuple[Floats, Floats, int]:
-    """Records from the surest on: their confidences, how many of the first n are wrong, and how many are not.
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The n surest pictures of a label, for each n: what a threshold below the last of them would give."""
 
-    A record comes with its surest picture; what all its pictures say counts from there on.
-    """
-    if not len(values):
-        return np.zeros(0), np.zeros(0), 0
-    there, inverse = np.unique(codes, return_inverse=True)
-    top = np.zeros(len(there))
-    np.maximum.at(top, inverse, values)
-    wrong = np.bincount(inverse, weights=~true) / np.bincount(inverse)
-    order = np.argsort(-top, kind="stable")
-    return top[order], np.cumsum(wrong[order]), int(np.sum(wrong < 1))
+    values: Floats  # confidence of the last, falling
+    n_records: NDArray[np.int64]  # that they belong to
+    wrong: Floats  # records, each by its share of wrong pictures among these
 
 
-def _longest(
-    values: Floats, wrong: Floats, n_right: int, allowed: Floats, precision: float
-) -> tuple[float, str]:
-    """The threshold, or the reason why there is none. allowed: for a run's n, `_allowed`."""
+def _runs(values: Floats, true: NDArray[np.bool_], codes: NDArray[np.int64]) -> _Runs:
+    order = np.argsort(-values, kind="stable")
+    codes, wrong = codes[order], ~true[order]
+    together = np.argsort(codes, kind="stable")  # a record's pictures one after the other, surest first
+    first = np.append(True, codes[together][1:] != codes[together][:-1])[: len(codes)]
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, len(codes)))
+    so_far = np.arange(1, len(codes) + 1) - np.repeat(starts, sizes)
+    n_wrong = np.cumsum(wrong[together])
+    n_wrong = n_wrong - np.repeat(n_wrong[starts] - wrong[together][starts], sizes)
+    share = n_wrong / so_far
+    change = np.diff(share, prepend=0.0)
+    change[starts] = share[starts]
+    changes, is_new = np.zeros(len(codes)), np.zeros(len(codes), np.int64)
+    changes[together], is_new[together] = change, first
+    return _Runs(values[order], np.cumsum(is_new), np.cumsum(changes))
+
+
+def _longest(runs: _Runs, n_right: int, allowed: Floats, precision: float) -> tuple[float, str]:
+    """The threshold, or the reason why there is none. allowed: for n records, `_allowed`."""
     least = fewest(precision)
     if n_right < least:
         has = f"{n_right} labelled records have it" if n_right else "no labelled picture has it"
         return NEVER, f"{has}, and {precision:g} cannot be promised with fewer than {least}"
-    ends = np.append(values[:-1] > values[1:], True)  # equal ones are given together
-    runs = np.flatnonzero(ends & (wrong <= allowed[: len(values)] + 1e-9))
-    if not len(runs):
-        right = 1 - wrong[least - 1] / least
+    ends = np.append(runs.values[:-1] > runs.values[1:], True)  # equal ones are given together
+    kept = np.flatnonzero(ends & (runs.wrong <= allowed[runs.n_records - 1] + 1e-9))
+    if not len(kept):
+        right = 1 - runs.wrong[np.searchsorted(runs.n_records, least)] / least
         return NEVER, f"of its {least} surest records {right:.0%} are right, too few to promise {precision:g}"
-    last = int(runs[-1])
-    after = values[last + 1] if last + 1 < len(values) else 0.0
-    return float((values[last] + after) / 2), ""
+    last = int(kept[-1])
+    after = runs.values[last + 1] if last + 1 < len(runs.values) else 0.0
+    return float((runs.values[last] + after) / 2), ""
 
 
+@lru_cache(maxsize=4)
 def _allowed(n_records: int, precision: float) -> Floats:
     """For n = 1 .. n_records: the most wrong ones with which n keep the promise; -1 where none do."""
     most, found = -1, np.full(n_records, -1.0)

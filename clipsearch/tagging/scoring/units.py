@@ -43,10 +43,10 @@ ALONE = Curve(1.25, -1.25 * 3.25)
 # In groups the model's own scale is too sure: fitted to the demo shapes want .9 of it, materials and finishes
 # .4 to .6, and the DIY products' categories, which the starter cannot tell, nothing.
 GROUPED = Curve(0.5, 0.0)
-# Spreads of a group's background above which "none of these" is less likely than a label. It costs recall where
-# every picture has one of them, and saves tags where none has: against the bare odds the demo's held-out parts
-# get .26 instead of .50 of their shapes, materials and finishes, .87 instead of .82 of them rightly; but of the
-# DIY products, whose categories the starter cannot tell, .89 instead of .63 stay untagged (the same command).
+# Spreads of a group's background above which "none of these" is less likely than a label. It costs recall
+# where every picture has one of them, and saves tags where none has: against bare odds the demo's held-out
+# parts get .26 instead of .50 of their shapes, materials and finishes, .87 instead of .82 of them rightly; of
+# the DIY products, whose categories the starter cannot tell, .89 instead of .63 stay untagged (same command).
 _NONE_AT = 2.5
 
 
