@@ -21,6 +21,9 @@ HEAVY = (
     "streamlit",
     "PIL",
     "onnxruntime",
+    "lxml",
+    "yaml",
+    "rdflib",
 )
 
 
@@ -44,8 +47,12 @@ def test_the_public_names_are_these() -> None:
         "Query",
         "Searcher",
         "Settings",
+        "Tag",
+        "Tagger",
+        "Vocabulary",
         "__version__",
         "open",
+        "read_vocabulary",
     ]
     assert all(getattr(clipsearch, name) is not None for name in clipsearch.__all__)
 

@@ -155,7 +155,11 @@ def _write_sheet(pages: Sequence[tuple[Example, Page]], sheet: Path) -> None:
 
 
 def _what_next() -> str:
-    return """
+    return f"""
+Tags for these parts, from a vocabulary; nothing is written until --write or --sidecars:
+
+  clipsearch tag {data_folder() / "vocabulary.yaml"} -c {COLLECTION}
+
 Now your own pictures. The starter model knows rendered parts and nothing else, so take a model
 for real photos; the first use fetches it (about 1.5 GB), later ones are offline:
 
