@@ -6,8 +6,8 @@ Makes the demo with the starter model in a temporary folder. Half of its records
 half is measured on. A person who knows the catalogue answers 50, 100 and 200 questions, in rounds of 50;
 after each the tagger is fitted again. Compared: review's questions; pairs of a picture and a label at
 random; pairs at random among those that would be given. A wrong label of a group is answered with the right
-one, as a person writes it in the table. 20 halves; figures are means with 95 % intervals of the mean, and of
-the difference from pairs at random, half by half.
+one, as a person may write it in the table, or with no alone. 20 halves; figures are means with 95 % intervals
+of the mean, and of the difference, half by half.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ ROOT = Path(__file__).parents[1]
 GROUPS, ALONE = ("material", "finish"), ("shape", "family")
 ROUND, ROUNDS, HALVES = 50, (50, 100, 200), 20
 _Pairs = list[tuple[int, int]]
+_Person = Callable[[Vocabulary, int], list[int]]
 _Ask = Callable[["World", scoring.Scorer, NDArray[np.int8], NDArray[np.intp], int], _Pairs]
 
 
@@ -80,8 +81,17 @@ def main() -> None:
     n, c = world.truth.shape
     records = len(set(world.records))
     print(f"{n} pictures, {records} records, {c} labels; {world.truth.mean():.1%} of the pairs are true")
+    for person, answer in (("with the right tag", _right_tag), ("with yes or no", _yes_or_no)):
+        print(f"\nanswered {person}")
+        _compare(world, answer)
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+def _compare(world: World, answer: _Person) -> None:
     ways: dict[str, _Ask] = {"review": _by_review, "at random": _at_random, "given": _given_at_random}
-    found = {way: np.array([_measured(world, ask, i) for i in range(HALVES)]) for way, ask in ways.items()}
+    found = {
+        way: np.array([_measured(world, ask, answer, i) for i in range(HALVES)]) for way, ask in ways.items()
+    }
     print(f"{'answers':>7}  {'asked by':<10}" + "".join(f"{name:>18}" for name in METRICS))
     for step, n_answers in enumerate((0, *ROUNDS)):
         for way, values in found.items():  # (halves, steps, metrics)
@@ -93,13 +103,12 @@ def main() -> None:
         for step, n_answers in enumerate(ROUNDS, start=1):
             apart = found["review"][:, step] - found[other][:, step]
             print(f"{n_answers:>7}  {'':<10}" + "".join(map(_interval, apart.T)))
-    print(f"{time.monotonic() - began:.0f} s")
 
 
 # --- a person who knows --------------------------------------------------------------------------------
 
 
-def _measured(world: World, ask: _Ask, half: int) -> list[list[float]]:
+def _measured(world: World, ask: _Ask, answer: _Person, half: int) -> list[list[float]]:
     """The metrics on one half after 0 answers and after each number of ROUNDS, asked about in the other."""
     rng = np.random.default_rng(half)
     names = np.unique(world.records)
@@ -110,18 +119,22 @@ def _measured(world: World, ask: _Ask, half: int) -> list[list[float]]:
     found = [_metrics(fit.scorer, world, other)]
     for n in range(ROUND, ROUNDS[-1] + 1, ROUND):
         for row, place in ask(world, fit.scorer, answers, pool, half * 1000 + n):
-            _answer(world, answers, row, place)
+            places = answer(world.vocabulary, place)
+            answers[row, places] = world.truth[row, places]
         fit = world.fit(pool, answers)
         if n in ROUNDS:
             found.append(_metrics(fit.scorer, world, other))
     return found
 
 
-def _answer(world: World, answers: NDArray[np.int8], row: int, place: int) -> None:
-    """What the person says about a pair, and what follows: in a group, which of its labels it is."""
-    group = world.vocabulary.labels[place].group
-    places = [place] if group is None else list(world.vocabulary.groups[group])
-    answers[row, places] = world.truth[row, places]
+def _right_tag(vocabulary: Vocabulary, place: int) -> list[int]:
+    """The places that are known after an answer about a label: in a group, which of its labels it is."""
+    group = vocabulary.labels[place].group
+    return [place] if group is None else list(vocabulary.groups[group])
+
+
+def _yes_or_no(vocabulary: Vocabulary, place: int) -> list[int]:
+    return [place]
 
 
 def _by_review(

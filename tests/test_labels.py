@@ -299,6 +299,11 @@ def test_examples_have_vectors_records_and_what_follows(parts: store.Store) -> N
     assert made.vectors[rows["a.jpg"]].argmax() == 0
 
 
+def test_a_complete_list_knows_every_label(parts: store.Store) -> None:
+    made = examples(Labels({"a.jpg": Said(frozenset({HEX}), complete=True)}), parts, VOCABULARY).examples
+    assert made.truth.tolist() == [[0, 0, 0, 1, 1, 0, 0]]
+
+
 def test_of_too_many_examples_the_same_are_taken(parts: store.Store) -> None:
     labels = Labels({key: Said(frozenset({NUT})) for key in ("a.jpg", "b.jpg", "P1", "e.jpg")})
     found = [examples(labels, parts, VOCABULARY, most=2) for _ in range(2)]
@@ -316,3 +321,22 @@ def written(folder: Path, text: str) -> Path:
     table = folder / "labels.csv"
     table.write_text(text, encoding="utf-8")
     return table
+
+
+def test_what_is_broader_than_the_rivals_alone_is_ruled_out_with_them() -> None:
+    vocabulary = Vocabulary(
+        (
+            Label("fastener", "fastener"),
+            Label("spring", "spring"),
+            Label("bolt", "bolt", parents=("fastener",), group="shape"),
+            Label("coil", "coil", parents=("spring",), group="shape"),
+            Label("sprung bolt", "sprung bolt", parents=("fastener", "spring"), group="shape"),
+        )
+    )
+    rules = Rules(vocabulary)
+    fastener, spring, bolt, coil, both = range(5)
+    known = rules.closed(Said(frozenset({bolt})))
+    assert known == {fastener: True, spring: False, bolt: True, coil: False, both: False}
+    assert rules.closed(Said(frozenset({both})))[spring] is True
+    said = Said(frozenset({bolt, spring}))  # a person says both: it is a bolt with a spring in it
+    assert rules.closed(said)[spring] is True

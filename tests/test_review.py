@@ -195,6 +195,14 @@ def test_what_follows_from_an_answer_is_not_asked(pictures: store.Store) -> None
     assert {one.label for one in asked} == {"mood|blue", "赤い車"}  # red, and so not blue of the same group
 
 
+def test_pictures_of_which_all_is_known_are_not_asked_about(pictures: store.Store) -> None:
+    everything = Labels({f"写真{i}.jpg": Said(complete=True) for i in range(N)})
+    most = Labels({key: said for key, said in everything.by_key.items() if key != "写真7.jpg"})
+    with pictures:
+        assert questions(pictures, SCORER, VOCABULARY, everything, n=50) == []
+        assert {one.key for one in questions(pictures, SCORER, VOCABULARY, most, n=50)} == {"写真7.jpg"}
+
+
 def test_a_filter_says_which_pictures_are_asked_about(pictures: store.Store) -> None:
     with pictures:
         asked = questions(pictures, SCORER, VOCABULARY, Labels(), n=10, filter=Match("shelf", ("A",)))

@@ -42,8 +42,9 @@ _MAX_SHEET = 200  # pictures on a sheet: 40 rows of five
 )
 @click.option(
     "--labels-from",
+    multiple=True,
     metavar="FIELD",
-    help="A field of the collection that tells tags: not asked again either.",
+    help="A field of the collection that tells tags: not asked again either. May repeat.",
 )
 @click.option(
     "--random-share",
@@ -101,7 +102,7 @@ def _ask(
     out: Path | None,
     sheet: Path | None,
     labels: Path | None,
-    labels_from: str | None,
+    labels_from: tuple[str, ...],
     filters: tuple[str, ...],
     **how: Any,
 ) -> None:
@@ -129,13 +130,13 @@ def _ask(
 
 
 def _known(
-    store: Store, vocabulary: Vocabulary, kept: Answers, labels: Path | None, field: str | None
+    store: Store, vocabulary: Vocabulary, kept: Answers, labels: Path | None, fields: tuple[str, ...]
 ) -> Labels:
     """What is known: a table before the kept answers, and these before a field."""
     from clipsearch.tagging.labels import Rules, labels_from_field, read_labels
 
     rules, known = Rules(vocabulary), kept.labels(vocabulary)
-    if field is not None:
+    for field in fields:
         known = known.over(labels_from_field(store, field, vocabulary), rules)
     return known if labels is None else read_labels(labels, vocabulary).over(known, rules)
 

@@ -73,7 +73,7 @@ class _Reader:
         for key, one in told.items():
             said = Said(frozenset(one.has), frozenset(one.has_not), one.complete)
             try:
-                rules.closed(said)
+                rules.closed(said.spoken)
             except TaggingError as exc:
                 lines = ", ".join(map(str, one.lines[:6]))
                 where = f"s {lines}" if len(one.lines) > 1 else f" {lines}"

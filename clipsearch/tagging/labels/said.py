@@ -6,12 +6,12 @@ Plain data and its rules. Reads no file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clipsearch.errors import TaggingError
 from clipsearch.tagging.vocabulary import Vocabulary
 
-_KEPT = 1000  # consequences that are remembered: few different things are said of many pictures
+_KEPT = 2_000_000  # pairs of what follows that are remembered: few things are said of many pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Said:
 
     def __bool__(self) -> bool:
         return bool(self.has or self.has_not or self.complete)
+
+    @property
+    def spoken(self) -> Said:
+        """Without what follows from its being complete: all other labels, which may be thousands."""
+        return replace(self, complete=False) if self.complete else self
 
 
 @dataclass(frozen=True)
@@ -77,18 +82,23 @@ class Rules:
         for place, label in enumerate(vocabulary.labels):
             for parent in label.parents:
                 self._below.setdefault(vocabulary.places[parent], []).append(place)
+        self._above_group_alone = self._broader_of_one_group()
         self._closed: dict[Said, Mapping[int, bool]] = {}
+        self._n_closed = 0
 
     def closed(self, said: Said) -> Mapping[int, bool]:
         """Everything that follows: place -> whether the picture has that label.
 
-        Who has a label has the broader ones and no other of its exclusive group; who has not a label has not
-        the narrower ones. Raises TaggingError for what contradicts itself.
+        Who has a label has the broader ones and no other of its exclusive group, nor, unless it is said, what
+        is broader than those others alone; who has not a label has not the narrower ones. Raises
+        TaggingError for what contradicts itself.
         """
         if said not in self._closed:
-            if len(self._closed) >= _KEPT:
+            if self._n_closed >= _KEPT:
                 self._closed.clear()
+                self._n_closed = 0
             self._closed[said] = self._follow(said)
+            self._n_closed += len(self._closed[said])
         return self._closed[said]
 
     def over(self, newer: Said, older: Said) -> Said:
@@ -111,6 +121,17 @@ class Rules:
                     waiting.append(child)
         return tuple(found)
 
+    def _broader_of_one_group(self) -> Mapping[str, tuple[int, ...]]:
+        """Exclusive group -> places of the labels all of whose narrowest labels are of that group."""
+        labels, found = self.vocabulary.labels, dict[str, list[int]]()
+        for place in self._below:
+            leaves = [below for below in self.narrower(place) if below not in self._below]
+            groups = {labels[leaf].group for leaf in leaves}
+            group = groups.pop() if len(groups) == 1 else None
+            if group is not None:
+                found.setdefault(group, []).append(place)
+        return {group: tuple(places) for group, places in found.items()}
+
     def _follow(self, said: Said) -> dict[int, bool]:
         labels, found = self.vocabulary.labels, dict[int, bool]()
         for place in said.has:
@@ -124,6 +145,9 @@ class Rules:
                         f"{labels[place].name!r} and {labels[rival].name!r} are both said to be right, and "
                         f"of the group {group!r} a picture has one at most"
                     )
+        for place in said.has:
+            for broader in self._above_group_alone.get(labels[place].group or "", ()):
+                found.setdefault(broader, False)
         for place in said.has_not | {place for place, yes in found.items() if not yes}:
             for lost in (place, *self.narrower(place)):
                 if found.setdefault(lost, False):

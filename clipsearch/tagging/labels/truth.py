@@ -47,8 +47,8 @@ def examples(labels: Labels, store: Store, vocabulary: Vocabulary, *, most: int 
     for point in _points(taken, store):
         if not (said := said_of(point.payload, labels, rules)):
             continue
-        truth = np.full(n, -1, np.int8)
-        for place, has in rules.closed(said).items():
+        truth = np.full(n, 0 if said.complete else -1, np.int8)
+        for place, has in rules.closed(said.spoken).items():
             truth[place] = has
         key, group = str(point.payload.get("_key", "")), str(point.payload.get("_group", ""))
         seen |= {key, group}

@@ -16,7 +16,7 @@ import numpy as np
 from clipsearch.errors import TableError, TaggingError
 from clipsearch.files import replaced
 from clipsearch.store import Store
-from clipsearch.tagging.labels import Labels, Rules, said_of
+from clipsearch.tagging.labels import Labels, Rules, Said, said_of
 from clipsearch.tagging.labels.words import Words
 from clipsearch.tagging.review.choosing import RANDOM_SHARE, Known, propose
 from clipsearch.tagging.scoring import Scorer
@@ -62,8 +62,14 @@ def questions(
             f"collection {store.name!r} has no picture to ask about"
             + (" that matches the filter" if filter else "; index some first")
         )
+    rules = Rules(vocabulary)
+    said = [said_of(point.payload, labels, rules) for point in points]
+    open_ = [i for i, one in enumerate(said) if not one.complete]
+    points, said = [points[i] for i in open_], [said[i] for i in open_]
+    if not points:
+        return []
     vectors = np.stack([np.asarray(point.vectors["image"], np.float32) for point in points])
-    known = _known(points, labels, vocabulary)
+    known = _known(said, labels, rules)
     words = Words(vocabulary)
     found = []
     for one in propose(scorer, vectors, n=n, known=known, random_share=random_share, seed=seed):
@@ -105,16 +111,12 @@ def _pool(store: Store, filter: Filter | None, most: int) -> list[Point]:
     return found[:most]
 
 
-def _known(points: Sequence[Point], labels: Labels, vocabulary: Vocabulary) -> Known:
-    """What need not be asked of these pictures; the labels' answers are counted for all keys."""
-    rules, rows = Rules(vocabulary), dict[int, list[int]]()
-    for row, point in enumerate(points):
-        said = said_of(point.payload, labels, rules)
-        if said:
-            rows[row] = list(rules.closed(said))
-    counts = np.zeros(len(vocabulary), np.intp)
-    for said in labels.by_key.values():
-        counts[list(rules.closed(said))] += 1
+def _known(said: Sequence[Said], labels: Labels, rules: Rules) -> Known:
+    """What need not be asked of these pictures; each label's answers are counted for all keys."""
+    rows = {row: list(rules.closed(one)) for row, one in enumerate(said) if one}
+    counts = np.zeros(len(rules.vocabulary), np.intp)
+    for one in labels.by_key.values():
+        counts[slice(None) if one.complete else list(rules.closed(one))] += 1
     return Known.of(rows, counts)
 
 
