@@ -51,6 +51,7 @@ def subjects(raw: bytes | None) -> list[str]:
         xmp("", attributes=' dc:subject="mine"'),
         xmp("", attributes=" dc:subject='mine'"),
         xmp(bag(QUALIFIED)),
+        xmp(bag("mi<!-- a -->ne", "<![CDATA[]]>") + "<x:one>/></x:one><x:one a='/>'></x:one>"),
         xmp("<x:one/></rdf:Description><rdf:Description>" + bag("mine")),
         xmp("<dc:subject><rdf:Bag><!-- why --><rdf:li><![CDATA[mine]]></rdf:li></rdf:Bag></dc:subject>"),
         xmp(bag("mine")).replace(b"rdf:", b"r:").replace(b"xmlns:rdf", b"xmlns:r"),

@@ -87,13 +87,15 @@ def test_pictures_that_cannot_be_tagged_inside_are_refused_and_stay(
     Image.new("RGB", (16, 16), "red").save(tmp_path / "plain.bmp")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "good.jpg")
-    names = ["iptc.jpg", "plain.bmp", "broken.jpg", "link.jpg", "gone.jpg"]
-    before = {name: (tmp_path / name).read_bytes() for name in names[:4]}
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "protected.jpg")
+    (tmp_path / "protected.jpg").chmod(0o444)
+    names = ["iptc.jpg", "plain.bmp", "broken.jpg", "link.jpg", "protected.jpg", "gone.jpg"]
+    before = {name: (tmp_path / name).read_bytes() for name in names[:5]}
     pictures = [(tmp_path / name, TAGS) for name in names]
     done = list(embedded.write(embedded.plan(pictures)))
     assert all(change.refused for change in done), done
     assert "mine" in str(done[0].refused)
-    assert {name: (tmp_path / name).read_bytes() for name in names[:4]} == before
+    assert {name: (tmp_path / name).read_bytes() for name in names[:5]} == before
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
 
 

@@ -218,6 +218,13 @@ def test_what_cannot_be_written_is_refused_and_the_run_goes_on(tmp_path: Path) -
     assert states(run) == ["restored"]
 
 
+def test_a_write_protected_sidecar_is_left(tmp_path: Path) -> None:
+    folder(tmp_path, "x.jpg", "x.jpg.xmp")
+    (tmp_path / "x.jpg.xmp").chmod(0o444)
+    assert "write-protected" in str(write(tmp_path, "x.jpg")[0].refused)
+    assert (tmp_path / "x.jpg.xmp").read_text(encoding="utf-8") == HUMAN
+
+
 def test_a_sidecar_that_changes_between_plan_and_write_is_left(tmp_path: Path) -> None:
     folder(tmp_path, "x.jpg", "x.jpg.xmp", "y.jpg")
     run = journal(tmp_path)

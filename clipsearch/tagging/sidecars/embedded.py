@@ -23,7 +23,7 @@ from clipsearch.errors import TaggingError
 from clipsearch.tagging.journal import Journal
 from clipsearch.tagging.sidecars import writing
 from clipsearch.tagging.sidecars.changes import Change
-from clipsearch.tagging.sidecars.files import look_like, why
+from clipsearch.tagging.sidecars.files import look_like, refuse_protected, why
 from clipsearch.tagging.sidecars.merging import merged
 from clipsearch.tagging.sidecars.packet import Refused, parse
 from clipsearch.tagging.sidecars.planning import by_picture
@@ -156,6 +156,7 @@ class _Tool:
         """Make this the picture's packet; the picture is replaced whole, when the new one was read back."""
         if self.read(picture) != expected:
             raise Refused(f"{picture.name} was changed by something else in the meantime; run this again")
+        refuse_protected(picture)
         with _named_safely(picture) as (path, folder):
             beside = folder / f".clipsearch-{uuid4().hex[:8]}{path.suffix}"
             try:

@@ -35,6 +35,8 @@ def put(path: Path, fresh: bytes | None, expected: bytes | None) -> None:
     """
     if read(path) != expected:
         raise Refused(f"{path.name} was changed by something else in the meantime; run this again")
+    if expected is not None:
+        refuse_protected(path)
     if fresh is None:
         path.unlink(missing_ok=True)
         return
@@ -46,6 +48,12 @@ def put(path: Path, fresh: bytes | None, expected: bytes | None) -> None:
         if expected is not None:
             look_like(path, beside)
             os.utime(beside)
+
+
+def refuse_protected(path: Path) -> None:
+    """Raises Refused where nobody may write the file, though its folder would let it be replaced."""
+    if not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused(f"{path.name} is write-protected")
 
 
 def look_like(path: Path, beside: Path) -> None:

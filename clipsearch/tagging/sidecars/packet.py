@@ -9,7 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -30,19 +31,22 @@ class Refused(Exception):
     """A packet or a place that is left as it is; the message is the reason."""
 
 
-@dataclass(slots=True)
 class Node:
-    """One element. Offsets are bytes of the packet's `data`; close == end of the content."""
+    """One element. Offsets are bytes of the packet's data; close: where the end tag begins."""
 
-    name: Name
-    prefix: str
-    attributes: dict[Name, str]
-    start: int
-    open_end: int
-    close: int = -1
-    end: int = -1
-    children: list[Node] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)  # directly in it
+    __slots__ = ("attributes", "children", "close", "data", "end", "name", "prefix", "start", "texts")
+
+    def __init__(self, data: bytes, name: Name, prefix: str, attributes: dict[Name, str], start: int) -> None:
+        self.data, self.name, self.prefix, self.attributes, self.start = data, name, prefix, attributes, start
+        self.close = self.end = -1
+        self.children: list[Node] = []
+        self.texts: list[str] = []  # directly in it, but for white space before them
+
+    @property
+    def open_end(self) -> int:
+        """Where the start tag ends."""
+        tag = _TAG.match(self.data, self.start)
+        return self.end if tag is None else tag.end()
 
     @property
     def text(self) -> str:
@@ -185,16 +189,14 @@ def _encoding(raw: bytes) -> tuple[bytes, str]:
 
 def _tree(data: bytes) -> Node:
     """The rdf:RDF element."""
-    builder = _Builder(data)
     parser = expat.ParserCreate("utf-8", _SIGN)
     parser.namespace_prefixes = True
     parser.ordered_attributes = True
     parser.buffer_text = True
+    builder = _Builder(data, parser)
     parser.StartDoctypeDeclHandler = builder.doctype
-    parser.StartElementHandler = lambda name, attributes: builder.start(
-        name, attributes, parser.CurrentByteIndex
-    )
-    parser.EndElementHandler = lambda name: builder.stop(parser.CurrentByteIndex)
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.stop
     parser.CharacterDataHandler = builder.text
     try:
         parser.Parse(data, True)
@@ -210,40 +212,46 @@ def _tree(data: bytes) -> Node:
 class _Builder:
     """Builds the tree from the parser's calls."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, data: bytes, parser: expat.XMLParserType) -> None:
+        self.data, self.parser = data, parser
         self.open: list[Node] = []
         self.root: Node | None = None
 
     def doctype(self, *_: object) -> NoReturn:
         raise Refused("it has a document type declaration, which XMP has not and which can hide entities")
 
-    def start(self, name: str, attributes: Sequence[str], at: int) -> None:
-        tag = _TAG.match(self.data, at)
-        if tag is None or len(self.open) >= _MAX_DEPTH:
-            raise Refused(f"its elements are nested deeper than {_MAX_DEPTH} levels")
-        uri, local, prefix = _split(name)
-        found = {_split(key)[:2]: value for key, value in zip(attributes[::2], attributes[1::2], strict=True)}
-        node = Node((uri, local), prefix, found, at, tag.end())
-        if tag[0].endswith(b"/>"):
-            node.close = node.end = tag.end()
+    def start(self, name: str, attributes: Sequence[str]) -> None:
+        full, prefix = _split(name)
+        found = {}
+        if attributes:
+            pairs = zip(attributes[::2], attributes[1::2], strict=True)
+            found = {_split(key)[0]: value for key, value in pairs}
+        node = Node(self.data, full, prefix, found, self.parser.CurrentByteIndex)
         if self.open:
             self.open[-1].children.append(node)
         else:
             self.root = node
+        if len(self.open) >= _MAX_DEPTH:
+            raise Refused(f"its elements are nested deeper than {_MAX_DEPTH} levels")
         self.open.append(node)
 
-    def stop(self, at: int) -> None:
-        node = self.open.pop()
-        if node.end < 0:
+    def stop(self, _name: str) -> None:
+        """The parser is at the end tag's start, or behind the tag of an element that closes itself."""
+        node, at = self.open.pop(), self.parser.CurrentByteIndex
+        if not node.children and not node.texts and self.data[at - 2 : at] == b"/>":
+            node.close = node.end = at
+        else:
             node.close, node.end = at, self.data.index(b">", at) + 1
 
     def text(self, text: str) -> None:
-        self.open[-1].texts.append(text)
+        texts = self.open[-1].texts
+        if texts or not text.isspace():
+            texts.append(text)
 
 
-def _split(name: str) -> tuple[str, str, str]:
+@lru_cache(maxsize=4096)
+def _split(name: str) -> tuple[Name, str]:
     parts = name.split(_SIGN)
     if len(parts) == 1:
-        return "", name, ""
-    return parts[0], parts[1], parts[2] if len(parts) > 2 else ""
+        return ("", name), ""
+    return (parts[0], parts[1]), parts[2] if len(parts) > 2 else ""
