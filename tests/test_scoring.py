@@ -124,11 +124,10 @@ def test_a_group_s_temperature_and_none_are_found() -> None:
     assert np.allclose(found.curve.shift + found.biases, -2, atol=0.4)
 
 
-def test_a_picture_of_which_too_little_is_known_says_nothing_of_a_group() -> None:
-    scores = np.zeros((4, 3), np.float32)
-    truth = np.array([[0, -1, -1], [-1, -1, -1], [1, 1, 0], [0, 0, -1]], np.int8)
-    found = fit_group(scores, truth, GROUPED)
-    assert found.curve.slope == pytest.approx(GROUPED.slope) and not found.biases.any()
+def test_a_picture_of_which_nothing_is_known_or_too_much_says_nothing_of_a_group() -> None:
+    truth = np.array([[-1, -1, -1], [1, 1, 0]], np.int8)
+    found = fit_group(np.zeros((2, 3), np.float32), truth, GROUPED)
+    assert found.curve == GROUPED and not found.biases.any()
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -301,3 +300,40 @@ def f1(given: Bools, truth: Bools) -> float:
 
 def test_the_default_curve_is_at_one_half_three_spreads_out() -> None:
     assert isinstance(ALONE, Curve) and -ALONE.shift / ALONE.slope == pytest.approx(3.25)
+
+
+def test_a_plain_no_in_a_group_teaches_the_group() -> None:
+    """Each picture is asked about one label only, the one it looks like most."""
+    rng = np.random.default_rng(21)
+    scores = rng.normal(0, 1, (4000, 3)).astype(np.float32)
+    logits = 2.0 * scores + np.array([1.5, 0.0, -1.0])
+    chances = np.concatenate([with_none(logits), 1 - with_none(logits).sum(axis=1, keepdims=True)], axis=1)
+    drawn = (chances.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    truth = np.full((4000, 3), -1, np.int8)
+    guess = scores.argmax(axis=1)
+    rows = np.arange(4000)
+    truth[rows, guess] = drawn == guess
+    found = fit_group(scores, truth, Curve(1.0, 0.0))
+    assert found.curve.slope == pytest.approx(2.0, abs=0.2)
+    levels = found.curve.shift + found.biases
+    assert levels == pytest.approx([1.5, 0.0, -1.0], abs=0.6)  # which of the others it is, nobody said
+    assert levels - levels.mean() == pytest.approx([1.333, -0.167, -1.167], abs=0.3)
+
+
+def test_a_label_of_which_nothing_is_told_is_as_without_labels() -> None:
+    rng = np.random.default_rng(22)
+    labels, pictures, truth = world(rng, 400, 5, share=0.3)
+    told = truth.astype(np.int8)
+    told[:, 3] = -1  # never asked about
+    told[:, 4] = np.where(truth[:, 4], 1, -1)  # only what has it: known by its narrower labels, say
+    fit = fit_of(labels, pictures, told)
+    before = unlabelled(labels, pictures, (), logit_scale=20.0, logit_bias=None)
+    for place in (3, 4):
+        assert np.allclose(fit.scorer.weights[place], before.scorer.weights[place])
+        assert fit.scorer.offsets[place] == before.scorer.offsets[place]
+        assert fit.scorer.thresholds[place] == before.scorer.thresholds[place] == 0.5
+    assert fit.scorer.offsets[0] != before.scorer.offsets[0]
+    promised = fit_of(labels, pictures, told, precision=0.5)
+    reasons = {one.place: one.reason for one in promised.left_off}
+    assert "no labelled picture has it" in reasons[3]
+    assert "known not to have it" in reasons[4]

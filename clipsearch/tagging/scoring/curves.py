@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from clipsearch.tagging.scoring.units import Curve, Floats
 
+Float32s = NDArray[np.float32]
+
 _ROUNDS = 12  # of the biases' spread
 _STEPS = 8  # of Newton's method in each
 _CELLS = 1 << 20  # of a block of pictures x labels
@@ -46,11 +48,10 @@ def fit_alone(scores: NDArray[np.float32], truth: NDArray[np.int8], default: Cur
 def fit_group(scores: NDArray[np.float32], truth: NDArray[np.int8], default: Curve) -> Fitted:
     """For the labels of one exclusive group, as `fit_alone`, with the group's softmax with "none of these".
 
-    Pictures count that are known to have one of the labels, or none of them.
+    A picture that is known to lack some of the labels has one of the others, or none of these.
     """
-    kept = ((truth == 1).sum(axis=1) == 1) | (truth == 0).all(axis=1)
-    only = np.where(truth[kept] == 1, np.int8(1), np.int8(0))  # who has one has not the others
-    return _fitted(_Problem(scores[kept], only, default, exclusive=True))
+    kept = (truth >= 0).any(axis=1) & ((truth == 1).sum(axis=1) <= 1)
+    return _fitted(_Problem(scores[kept], truth[kept], default, exclusive=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,9 @@ class _Problem:
         for start in range(0, len(self.scores), step):
             scores, truth = self.scores[start : start + step], self.truth[start : start + step]
             likelihood = _softmax if self.exclusive else _sigmoid
-            loss, p = likelihood(slope * scores + shifts, truth)
+            loss, p, target = likelihood(slope * scores + shifts, truth)
             misfit += loss
-            error, curved = p - (truth == 1), p * (1 - p)
+            error, curved = p - target, p * (1 - p)
             if not self.exclusive:
                 error, curved = error * (truth >= 0), curved * (truth >= 0)
             # of a softmax, diag(p) is more than diag(p) - p p^T: steps are shorter, and never wrong
@@ -179,21 +180,28 @@ def _descended(problem: _Problem, state: _State, sums: _Sums, spread: float) -> 
     return state, sums
 
 
-def _sigmoid(logits: NDArray[np.float32], truth: NDArray[np.int8]) -> tuple[float, NDArray[np.float32]]:
-    """The negative log likelihood of what is known, and the probabilities (N, C)."""
+def _sigmoid(logits: Float32s, truth: NDArray[np.int8]) -> tuple[float, Float32s, Float32s]:
+    """The negative log likelihood of what is known, the probabilities (N, C), and what they should be."""
     small = np.exp(-np.abs(logits))
     p = np.where(logits >= 0, 1, small) / (1 + small)
-    each = np.maximum(logits, 0) + np.log1p(small) - logits * (truth == 1)
-    return float((each * (truth >= 0)).sum(dtype=np.float64)), p
+    target = (truth == 1).astype(np.float32)
+    each = np.maximum(logits, 0) + np.log1p(small) - logits * target
+    return float((each * (truth >= 0)).sum(dtype=np.float64)), p, target
 
 
-def _softmax(logits: NDArray[np.float32], truth: NDArray[np.int8]) -> tuple[float, NDArray[np.float32]]:
-    """As `_sigmoid`, of exclusive labels and none of them; of each picture all is known."""
+def _softmax(logits: Float32s, truth: NDArray[np.int8]) -> tuple[float, Float32s, Float32s]:
+    """As `_sigmoid`, of exclusive labels and none of them.
+
+    What is not known is summed over, and should be as it is among the labels that are not ruled out.
+    """
     top = np.maximum(logits.max(axis=1, initial=0), 0)
-    odds = np.exp(logits - top[:, None])
-    total = odds.sum(axis=1) + np.exp(-top)
-    each = np.log(total) + top - (logits * (truth == 1)).sum(axis=1)
-    return float(each.sum(dtype=np.float64)), odds / total[:, None]
+    odds, none = np.exp(logits - top[:, None]), np.exp(-top)
+    has_one = (truth == 1).any(axis=1)
+    left = odds * np.where(has_one[:, None], truth == 1, truth < 0)
+    total, possible = odds.sum(axis=1) + none, left.sum(axis=1) + none * ~has_one
+    possible = np.maximum(possible, np.finfo(np.float32).tiny)
+    loss = float((np.log(total) - np.log(possible)).sum(dtype=np.float64))
+    return loss, odds / total[:, None], left / possible[:, None]
 
 
 def _summed(values: NDArray[np.float32]) -> Floats:

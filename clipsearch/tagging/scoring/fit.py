@@ -6,7 +6,7 @@ Puts units, curves, thresholds and promises together. Knows no words and no file
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ def unlabelled(
     """
     made = units(labels, background, groups, logit_scale=logit_scale, logit_bias=logit_bias)
     n = len(labels.labels)
-    curves = _Curves(made.alone, (made.grouped,) * len(groups), np.zeros(n))
+    curves = _Curves(made.alone, (made.grouped,) * len(groups), np.zeros(n), made.alone, np.ones(n, bool))
     thresholds = np.full(n, DEFAULT if threshold is None else threshold)
     return Fit(
         curves.scorer(made, groups, thresholds),
@@ -116,16 +116,18 @@ def fitted(
     pictures = background if len(background) >= FEWEST else examples.vectors
     made = units(labels, pictures, groups, logit_scale=logit_scale, logit_bias=logit_bias)
     scores = made.of(examples.vectors)
-    curves = _curves(made, scores, examples.truth, groups)
-    outside = _cross_fitted(made, scores, examples, groups)
+    telling = replace(examples, truth=_telling(examples.truth, groups))
+    curves = _curves(made, scores, telling.truth, groups)
+    outside = _cross_fitted(made, scores, telling, groups)
     left_off: tuple[LeftOff, ...] = ()
     if precision is not None:
-        thresholds, left_off = promised(outside, examples.truth, examples.records, precision)
+        thresholds, left_off = promised(outside, telling.truth, examples.records, precision)
+        left_off = _reasons(left_off, examples.truth)
         thresholds = np.maximum(thresholds, threshold or 0.0)
     elif threshold is not None:
         thresholds = np.full(len(labels.labels), threshold)
     else:
-        thresholds = best_thresholds(outside, examples.truth)
+        thresholds = np.where(curves.told, best_thresholds(outside, telling.truth), DEFAULT)
     return Fit(
         curves.scorer(made, groups, thresholds),
         "labels",
@@ -146,6 +148,8 @@ class _Curves:
     alone: Curve
     grouped: tuple[Curve, ...]
     biases: Floats  # (C,)
+    default: Curve  # of labels that stand alone and of which no example tells
+    told: NDArray[np.bool_]  # (C,) the others
 
     def scorer(self, made: Units, groups: Groups, thresholds: Floats) -> Scorer:
         slopes, shifts = self._by_label(groups)
@@ -161,21 +165,44 @@ class _Curves:
         shifts = np.full(len(self.biases), self.alone.shift)
         for places, curve in zip(groups, self.grouped, strict=True):
             slopes[list(places)], shifts[list(places)] = curve.slope, curve.shift
+        slopes[~self.told], shifts[~self.told] = self.default.slope, self.default.shift
         return slopes, shifts
 
 
 def _curves(made: Units, scores: NDArray[np.float32], truth: NDArray[np.int8], groups: Groups) -> _Curves:
     single = np.ones(truth.shape[1], bool)
+    told: NDArray[np.bool_] = np.asarray((truth >= 0).any(axis=0))
     biases, grouped = np.zeros(truth.shape[1]), []
     for places in groups:
         at = list(places)
-        single[at] = False
+        single[at], told[at] = False, True
         found = fit_group(scores[:, at], truth[:, at], made.grouped)
         biases[at] = found.biases
         grouped.append(found.curve)
     found = fit_alone(scores[:, single], truth[:, single], made.alone)
     biases[single] = found.biases
-    return _Curves(found.curve, tuple(grouped), biases)
+    return _Curves(found.curve, tuple(grouped), biases, made.alone, told)
+
+
+def _telling(truth: NDArray[np.int8], groups: Groups) -> NDArray[np.int8]:
+    """The truth without labels that stand alone and that no picture is known to lack.
+
+    Such as broader labels, known by their narrower ones: fitted to these, they would be given to everything.
+    """
+    one_sided = ~(truth == 0).any(axis=0)
+    one_sided[[place for places in groups for place in places]] = False
+    return np.where(one_sided, np.int8(-1), truth)
+
+
+def _reasons(left_off: tuple[LeftOff, ...], truth: NDArray[np.int8]) -> tuple[LeftOff, ...]:
+    """The labels left off, those of which only good examples are known for that reason."""
+    counts, lacks = (truth == 1).sum(axis=0), (truth == 0).any(axis=0)
+    return tuple(
+        replace(one, reason="no labelled picture is known not to have it")
+        if counts[one.place] and not lacks[one.place]
+        else one
+        for one in left_off
+    )
 
 
 def _cross_fitted(made: Units, scores: NDArray[np.float32], examples: Examples, groups: Groups) -> Floats:
