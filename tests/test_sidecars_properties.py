@@ -12,13 +12,14 @@ from lxml import etree
 
 from clipsearch.tagging.journal import Journal
 from clipsearch.tagging.sidecars import Sidecars, undo
-from clipsearch.tagging.sidecars.lists import LISTS, SUBJECT, entries
+from clipsearch.tagging.sidecars.lists import HIERARCHICAL, LISTS, SUBJECT, entries, leaf
 from clipsearch.tagging.sidecars.packet import MAX_BYTES, Refused, parse
 from clipsearch.tagging.sidecars.standing import folded, standing
 from clipsearch.types import Tag
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # hundreds of runs wait for no disk
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+LR = "http://ns.adobe.com/lightroom/1.0/"
 DC = "http://purl.org/dc/elements/1.1/"
 FIRST = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <!-- kept -->
@@ -57,6 +58,9 @@ NAMES = st.sampled_from(
         "👩‍🔧",
         "old",
         "ﬁx",
+        "a｜b",
+        "a／b",
+        "c\\d",
     ]
 ) | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 PATHS = st.lists(st.sampled_from(["material", "部品", "a/b", "c|d"]), max_size=2)
@@ -65,6 +69,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("run"), TAGS),
         st.tuples(st.just("add"), NAMES),
+        st.tuples(st.just("path"), NAMES),
         st.tuples(st.just("remove"), st.integers(0, 9)),
         st.tuples(st.just("undo"), st.integers(0, 9)),
     ),
@@ -78,6 +83,7 @@ class Person:
 
     def __init__(self, sidecar: Path) -> None:
         self.sidecar = sidecar
+        self.paths: Counter[str] = Counter()
         self.tags = Counter(entries(parse(sidecar.read_bytes()), SUBJECT)) if sidecar.exists() else Counter()
 
     def add(self, name: str) -> None:
@@ -100,6 +106,22 @@ class Person:
         etree.SubElement(box, f"{{{RDF}}}li").text = name
         if name not in standing(self._packet()).noted.own.get(SUBJECT, ()):
             self.tags[name] += 1  # else it was ours, taken out and put back before a run saw that
+        self._save(tree)
+
+    def file_under(self, name: str) -> None:
+        """Give the picture a tag in a hierarchy, and dc:subject nothing."""
+        path = f"mine|{name.strip()}"
+        if not self.sidecar.exists() or not name.strip() or path in entries(self._packet(), HIERARCHICAL):
+            return
+        tree = etree.fromstring(self.sidecar.read_bytes())
+        box = tree.find(f".//{{{LR}}}hierarchicalSubject/*")
+        if box is None:
+            description = etree.SubElement(tree.find(f"{{{RDF}}}RDF"), f"{{{RDF}}}Description")
+            box = etree.SubElement(
+                etree.SubElement(description, f"{{{LR}}}hierarchicalSubject"), f"{{{RDF}}}Bag"
+            )
+        etree.SubElement(box, f"{{{RDF}}}li").text = path
+        self.paths[path] += 1
         self._save(tree)
 
     def remove(self, at: int) -> str | None:
@@ -151,6 +173,8 @@ def test_people_and_runs_in_any_order(form: str, starts: bool, steps: list) -> N
             elif kind == "add":
                 person.add(what)
                 rejected -= {folded(name) for name in standing_of(sidecar).ours[SUBJECT]}
+            elif kind == "path":
+                person.file_under(what)
             elif kind == "remove":
                 own = standing_of(sidecar).ours[SUBJECT]
                 name = person.remove(what)
@@ -161,7 +185,12 @@ def test_people_and_runs_in_any_order(form: str, starts: bool, steps: list) -> N
                 list(undo(journals[what % len(journals)]))
                 assert content_of(sidecar) == content, f"undone twice: {states}"
             now = standing_of(sidecar)
-            assert Counter(now.human[SUBJECT]) == person.tags
+            assert not person.tags - Counter(now.human[SUBJECT])
+            more = Counter(now.human[SUBJECT]) - person.tags
+            assert {folded(name) for name in more} <= {
+                folded(leaf(path, HIERARCHICAL)) for path in person.paths
+            }
+            assert not person.paths - Counter(now.human[HIERARCHICAL])
             there = {folded(name) for name in now.ours[SUBJECT]}
             if kind == "run":
                 assert not there & (rejected | {folded(name) for name in person.tags})

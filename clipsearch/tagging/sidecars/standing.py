@@ -18,6 +18,7 @@ from clipsearch.tagging.sidecars.lists import (
     SUBJECT,
     entries,
     for_digikam,
+    joined,
     leaf,
 )
 from clipsearch.tagging.sidecars.packet import Name, Packet
@@ -56,14 +57,14 @@ class Standing:
 
     def mirrors(self, name: Name) -> list[str]:
         """People's tags of the other lists, as this list would have them."""
-        if name == HIERARCHICAL:
-            paths = ["|".join(entry.split("/")) for entry in self.human[DIGIKAM]]
-        else:
-            paths = [for_digikam(entry) for entry in self.human[HIERARCHICAL]]
-        leaves = {folded(leaf(path, name)) for path in paths}
-        flat = (entry for entry in self.human[SUBJECT] if folded(entry) not in leaves)
-        as_entry = [one.replace("|", "/") if name == HIERARCHICAL else for_digikam(one) for one in flat]
-        return list(dict.fromkeys((*paths, *as_entry)))
+        is_digikam = name == DIGIKAM
+        other = HIERARCHICAL if is_digikam else DIGIKAM
+        theirs = self.human[other]
+        paths = [for_digikam(path) if is_digikam else path.replace("/", "|") for path in theirs]
+        leaves = {folded(leaf(path, other)) for path in theirs} | {folded(leaf(path, name)) for path in paths}
+        flat = [entry for entry in self.human[SUBJECT] if folded(entry) not in leaves]
+        alone = [for_digikam(joined([entry])) if is_digikam else joined([entry]) for entry in flat]
+        return list(dict.fromkeys((*paths, *(one for one in alone if folded(leaf(one, name)) not in leaves))))
 
 
 def standing(packet: Packet | None) -> Standing:
