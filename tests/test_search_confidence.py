@@ -96,3 +96,14 @@ def test_a_hit_without_the_value_is_a_row_of_its_own_and_sorts_last() -> None:
     some = [*hits(4), Hit("x", 0.1, {"_key": "x"}), Hit("y", 0.1, {"_key": "y"})]
     assert [hit.key for hit in rows.grouped(some, "group")] == ["k0", "k2", "x", "y"]
     assert [hit.key for hit in rows.sorted_by(some, "-price")] == ["k2", "k1", "k0", "k3", "x", "y"]
+
+
+def test_tags_that_a_model_gave_do_not_calibrate_it(parts: Searcher) -> None:
+    before = parts.calibrate()
+    ids = [p.id for batch in parts.store.scroll() for p in batch]
+    parts.store.add_fields({"tags": "keyword"})
+    everything = ["brass", "steel", "copper", "bronze", "nylon", "aluminium", "polished", "plain"]
+    parts.store.set_payload(ids, {"tags": everything, "_tags": everything})
+    assert parts.calibrate().text == before.text
+    parts.store.set_payload(ids, {"_tags": None})  # a person's own tags do
+    assert parts.calibrate().text != before.text

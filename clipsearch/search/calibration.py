@@ -26,7 +26,7 @@ from clipsearch.search.asking import named
 from clipsearch.search.channels import has_words
 from clipsearch.search.confidence import Calibration, Curve, FittedOn
 from clipsearch.store import RESERVED, Store, all_fields
-from clipsearch.types import Point
+from clipsearch.types import Payload, Point
 
 FILE = "calibration.json"
 NEUTRAL_PROMPTS = (
@@ -163,7 +163,7 @@ def _of_words(store: Store, encoder: Encoder) -> tuple[NDArray[np.float64], NDAr
         return np.zeros(0), np.zeros(0, bool)
     kinds = all_fields(store.spec)
     rows = [
-        (hit.score, lexical.matched(text, hit.payload, kinds) >= 1.0, field)
+        (hit.score, lexical.matched(text, _untagged(hit.payload), kinds) >= 1.0, field)
         for (text, field), hits in zip(
             asked.items(), store.search_batch(encoder.encode_texts(list(asked)), limit=_ANSWERS), strict=True
         )
@@ -174,6 +174,16 @@ def _of_words(store: Store, encoder: Encoder) -> tuple[NDArray[np.float64], NDAr
     shown = [field for field in set(asked.values()) if _told_apart(values[of == field], labels[of == field])]
     kept = np.isin(of, shown) if shown else np.ones(len(of), bool)
     return values[kept], labels[kept]
+
+
+def _untagged(payload: Payload) -> Payload:
+    """The payload without fields that hold tags of ours: what a model said is no proof of what it can see.
+
+    Their names are beside them, in `_tags`, or `_tags:FIELD` where the field is not `tags`.
+    """
+    marks = (name.partition(":") for name in payload)
+    ours = {field or "tags" for mark, _, field in marks if mark == "_tags"}
+    return {name: value for name, value in payload.items() if name not in ours} if ours else payload
 
 
 def _told_apart(values: NDArray[np.float64], labels: NDArray[np.bool_]) -> bool:

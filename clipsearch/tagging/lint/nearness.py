@@ -18,7 +18,7 @@ from clipsearch.types import Embeddings
 
 # Shares of the median distance (1 - cosine) of two labels. Of the demo's 89 labels with the starter no two
 # are nearer than 0.08 (black and black oxide 0.09, red paint and red anodising 0.12, then 0.26), but 19 of 25
-# synonyms from outside its catalogue and 62 of its 67 shapes' Japanese names.
+# synonyms from outside its catalogue and most of its 67 shapes' Japanese names.
 NEAR = 0.08
 # To the nearest neutral prompt: no label of the demo is below 0.15, and picture, object and something are.
 NEUTRAL = 0.15
