@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from indexer.report import RunReport
 from indexer.target import Target
 
 _CANNOT_BE_HAD = ("unreadable", "unreachable")  # now; the picture need not have changed
+_SAME_PIXELS = 0.9999  # cosine; in batches of other sizes a vector differs in the seventh digit
 _COMMIT_EVERY_S = 2.0
 """A flush takes the embedded engine 7 ms of processor time whatever its size. At 0.5 s that was most of the
 1 % of a run that is neither decoding nor encoding; at 2 s all of that is 0.6 %. What a kill costs beyond the
@@ -67,7 +69,7 @@ class Writer:
         if points:
             if self._target.store is None:
                 self._make()
-            self._target.open_store().upsert(points)
+            self._target.open_store().upsert(self._with_tags(points))
         self._drop([item for item in batch if item.error is not None])
         good = [item for item in batch if item.error is None and not item.edited]
         self._remember([Record(item.id, item.file, item.sha256) for item in good])
@@ -136,6 +138,23 @@ class Writer:
         assert same.vector is not None
         return _point(item, same.vector, same.width, same.height)
 
+    def _with_tags(self, points: Sequence[Point]) -> Sequence[Point]:
+        """The points; those that take the place of one that looks the same keep its tags.
+
+        A program wrote into such a picture's file, `clipsearch tag --embed` for one, and changed no pixel.
+        """
+        store, ledger = self._target.store, self._target.ledger
+        known = ledger.known([point.id for point in points]) if ledger is not None else {}
+        if store is None or not known:
+            return points
+        there = {point.id: point for point in store.retrieve(known, with_vectors=True)}
+        return [
+            replace(point, payload={**point.payload, **tags.kept(there[point.id].payload, point.payload)})
+            if point.id in there and _look_alike(point, there[point.id])
+            else point
+            for point in points
+        ]
+
     def _drop(self, failed: Sequence[Loaded]) -> None:
         """A picture that went bad must not be found any more; one that cannot be had stays as it was."""
         records = [Record(i.id, i.file, None, i.error.reason, str(i.error)) for i in failed if i.error]
@@ -172,6 +191,12 @@ def _point(
         "_height": height,
     }
     return Point(item.id, {"image": vector}, {**ours, **file.metadata})
+
+
+def _look_alike(one: Point, other: Point) -> bool:
+    """Whether two vectors of one model are those of the same pixels."""
+    cosine = float(np.dot(np.asarray(one.vectors["image"]), np.asarray(other.vectors["image"])))
+    return cosine > _SAME_PIXELS
 
 
 def _with_columns(point: Point, columns: Payload) -> Point:

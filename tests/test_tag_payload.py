@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from PIL import Image
 
 from clipsearch import images, lexical
 from clipsearch.errors import TaggingError
@@ -28,7 +30,17 @@ from clipsearch.tagging.payload import (
     taken_back,
     undo,
 )
-from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Match, Phrase, Point, Tag, Tagged
+from clipsearch.types import (
+    CollectionSpec,
+    FieldKind,
+    Fingerprint,
+    Match,
+    Payload,
+    Phrase,
+    Point,
+    Tag,
+    Tagged,
+)
 from indexer.options import RunOptions
 from indexer.run import run as run_index
 from indexer.sources import SourceOptions, open_source
@@ -348,3 +360,32 @@ def test_an_edited_row_keeps_our_tags_and_brings_its_own(settings: Settings, tmp
     assert point.payload["tags"] == ["crate 8", "brass"]
     assert point.payload["_tags"] == ["brass"]
     assert point.payload["_tags_rejected"] == ["bolt"]
+
+
+def test_a_picture_with_new_metadata_keeps_its_tags_and_another_picture_does_not(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    made = Image.effect_noise((64, 64), 90).convert("RGB")
+    for name in ("a.jpg", "b.jpg"):
+        made.save(folder / name, quality=90)
+        made = made.transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(13)
+
+    def index() -> dict[str, Payload]:
+        run_index(open_source(folder, SourceOptions()), settings, RunOptions())
+        with open_store("t", settings) as store:
+            return {str(p.payload["_key"]): p.payload for batch in store.scroll() for p in batch}
+
+    index()
+    with open_store("t", settings) as store:
+        store.add_fields({"tags": "keyword"})
+        ids = [p.id for batch in store.scroll() for p in batch]
+        store.set_payload(ids, {"tags": ["brass"], "_tags": ["brass"], "_tag_confidence": [0.9]})
+    comment = (folder / "a.jpg").read_bytes()
+    (folder / "a.jpg").write_bytes(comment[:2] + b"\xff\xfe\x00\x07hello" + comment[2:])  # no pixel changes
+    Image.new("RGB", (64, 64), "red").save(folder / "b.jpg")
+    found = index()
+    assert (found["a.jpg"]["tags"], found["a.jpg"]["_tags"]) == (["brass"], ["brass"])
+    assert found["a.jpg"]["_sha256"] == hashlib.sha256((folder / "a.jpg").read_bytes()).hexdigest()
+    assert "tags" not in found["b.jpg"] and "_tags" not in found["b.jpg"]
