@@ -14,12 +14,17 @@ from uuid import uuid4
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to. It takes its place when the block ends, or goes if that raises."""
-    fresh = path.with_name(f".{path.name[:100]}.{uuid4().hex[:8]}.tmp")
+    fresh = path.with_name(f".{_beginning(path.name)}.{uuid4().hex[:8]}.tmp")
     try:
         yield fresh
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _beginning(name: str, n_bytes: int = 100) -> str:
+    """At most so many bytes of it, whole letters: file systems count bytes."""
+    return os.fsencode(name)[:n_bytes].decode("utf-8", "ignore")
 
 
 def write_json(path: Path, value: Any, *, ensure_ascii: bool = False) -> None:

@@ -21,7 +21,6 @@ HEAVY = (
     "streamlit",
     "PIL",
     "onnxruntime",
-    "lxml",
     "yaml",
     "rdflib",
 )
