@@ -340,3 +340,13 @@ def test_what_is_broader_than_the_rivals_alone_is_ruled_out_with_them() -> None:
     assert rules.closed(Said(frozenset({both})))[spring] is True
     said = Said(frozenset({bolt, spring}))  # a person says both: it is a bolt with a spring in it
     assert rules.closed(said)[spring] is True
+
+
+def test_a_broader_label_known_by_narrower_ones_alone_is_not_learned(parts: store.Store) -> None:
+    only = Labels({"a.jpg": Said(frozenset({HEX})), "b.jpg": Said(frozenset({HEX}), frozenset({RUSTY}))})
+    truth = examples(only, parts, VOCABULARY).examples.truth
+    assert set(truth[:, HEX]) == {1} and set(truth[:, BOLT]) == {-1}
+    both = Labels({**only.by_key, "e.jpg": Said(has_not=frozenset({BOLT}))})
+    assert sorted(examples(both, parts, VOCABULARY).examples.truth[:, BOLT]) == [0, 1, 1]
+    said = Labels({**only.by_key, "e.jpg": Said(frozenset({BOLT}))})
+    assert set(examples(said, parts, VOCABULARY).examples.truth[:, BOLT]) == {1}

@@ -324,16 +324,21 @@ def test_a_label_of_which_nothing_is_told_is_as_without_labels() -> None:
     rng = np.random.default_rng(22)
     labels, pictures, truth = world(rng, 400, 5, share=0.3)
     told = truth.astype(np.int8)
-    told[:, 3] = -1  # never asked about
-    told[:, 4] = np.where(truth[:, 4], 1, -1)  # only what has it: known by its narrower labels, say
+    told[:, 3] = -1
     fit = fit_of(labels, pictures, told)
-    before = unlabelled(labels, pictures, (), logit_scale=20.0, logit_bias=None)
-    for place in (3, 4):
-        assert np.allclose(fit.scorer.weights[place], before.scorer.weights[place])
-        assert fit.scorer.offsets[place] == before.scorer.offsets[place]
-        assert fit.scorer.thresholds[place] == before.scorer.thresholds[place] == 0.5
-    assert fit.scorer.offsets[0] != before.scorer.offsets[0]
-    promised = fit_of(labels, pictures, told, precision=0.5)
-    reasons = {one.place: one.reason for one in promised.left_off}
-    assert "no labelled picture has it" in reasons[3]
-    assert "known not to have it" in reasons[4]
+    before = unlabelled(labels, pictures, (), logit_scale=20.0, logit_bias=None).scorer
+    assert np.allclose(fit.scorer.weights[3], before.weights[3])
+    assert fit.scorer.offsets[3] == before.offsets[3]
+    assert fit.scorer.thresholds[3] == before.thresholds[3] == 0.5
+    assert fit.scorer.offsets[0] != before.offsets[0]
+
+
+def test_a_list_of_what_pictures_have_alone_is_no_sample_and_promises_nothing() -> None:
+    rng = np.random.default_rng(23)
+    labels, pictures, truth = world(rng, 400, 3, share=0.3)
+    only_yes = np.where(truth, 1, -1).astype(np.int8)
+    fit = fit_of(labels, pictures, only_yes, precision=0.5)
+    before = unlabelled(labels, pictures, (), logit_scale=20.0, logit_bias=None).scorer
+    assert np.allclose(fit.scorer.offsets, before.offsets)
+    assert [one.place for one in fit.left_off] == [0, 1, 2]
+    assert all("known to lack" in one.reason for one in fit.left_off)

@@ -37,16 +37,18 @@ class Found:
 def examples(labels: Labels, store: Store, vocabulary: Vocabulary, *, most: int = MOST_RECORDS) -> Found:
     """The pictures that something is known of: their vectors, and for every label 1, 0 or -1 (not known).
 
-    A key is a picture's, or else a record's: all its pictures. What follows from what was said is filled in.
+    A key is a picture's, or else a record's: all its pictures. What follows from what was said is filled in,
+    but for labels that are known by narrower ones alone and that no picture lacks: that is no sample of them.
     Of more than `most` keys some are taken, always the same. Raises TaggingError for a contradiction.
     """
     n = len(vocabulary)
     taken = _sample(labels, max(1, min(most, _MOST_CELLS // max(1, n))))
     rules, rows = Rules(vocabulary), list[tuple[str, str, NDArray[np.float32], NDArray[np.int8]]]()
-    seen = set[str]()
+    seen, told = set[str](), set[int]()
     for point in _points(taken, store):
         if not (said := said_of(point.payload, labels, rules)):
             continue
+        told |= set(rules.closed(said.spoken)) if said.complete else said.has
         truth = np.full(n, 0 if said.complete else -1, np.int8)
         for place, has in rules.closed(said.spoken).items():
             truth[place] = has
@@ -55,6 +57,8 @@ def examples(labels: Labels, store: Store, vocabulary: Vocabulary, *, most: int 
         rows.append((key, group or point.id, np.asarray(point.vectors["image"], np.float32), truth))
     vectors = np.array([row[2] for row in rows], np.float32).reshape(-1, store.spec.fingerprint.dim)
     matrix = np.array([row[3] for row in rows], np.int8).reshape(-1, n)
+    lacked = (matrix == 0).any(axis=0)
+    matrix[:, [place for place in range(n) if not lacked[place] and place not in told]] = -1
     return Found(
         Examples(vectors, matrix, tuple(row[1] for row in rows)),
         tuple(row[0] for row in rows),

@@ -22,6 +22,7 @@ from clipsearch.tagging.vectors import LabelVectors
 from clipsearch.types import Embeddings
 
 FOLDS = 5
+_ONE_SIDED = "no picture is known to lack any tag; label some that do, or list all of a picture's tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def fitted(
     left_off: tuple[LeftOff, ...] = ()
     if precision is not None:
         thresholds, left_off = promised(outside, telling.truth, examples.records, precision)
-        left_off = _reasons(left_off, examples.truth)
+        unused = (telling.truth != examples.truth).any(axis=0)
+        left_off = tuple(replace(one, reason=_ONE_SIDED) if unused[one.place] else one for one in left_off)
         thresholds = np.maximum(thresholds, threshold or 0.0)
     elif threshold is not None:
         thresholds = np.full(len(labels.labels), threshold)
@@ -185,24 +187,15 @@ def _curves(made: Units, scores: NDArray[np.float32], truth: NDArray[np.int8], g
 
 
 def _telling(truth: NDArray[np.int8], groups: Groups) -> NDArray[np.int8]:
-    """The truth without labels that stand alone and that no picture is known to lack.
+    """The truth, without labels that stand alone where of none of them any picture is known to lack it.
 
-    Such as broader labels, known by their narrower ones: fitted to these, they would be given to everything.
+    A list of what pictures have is no sample: fitted to it, every picture would be given everything.
     """
-    one_sided = ~(truth == 0).any(axis=0)
-    one_sided[[place for places in groups for place in places]] = False
-    return np.where(one_sided, np.int8(-1), truth)
-
-
-def _reasons(left_off: tuple[LeftOff, ...], truth: NDArray[np.int8]) -> tuple[LeftOff, ...]:
-    """The labels left off, those of which only good examples are known for that reason."""
-    counts, lacks = (truth == 1).sum(axis=0), (truth == 0).any(axis=0)
-    return tuple(
-        replace(one, reason="no labelled picture is known not to have it")
-        if counts[one.place] and not lacks[one.place]
-        else one
-        for one in left_off
-    )
+    alone = np.ones(truth.shape[1], bool)
+    alone[[place for places in groups for place in places]] = False
+    if (truth[:, alone] == 0).any():
+        return truth
+    return np.where(alone, np.int8(-1), truth)
 
 
 def _cross_fitted(made: Units, scores: NDArray[np.float32], examples: Examples, groups: Groups) -> Floats:
