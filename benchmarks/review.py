@@ -1,6 +1,6 @@
 """Do answers to review's questions teach more than answers about pairs at random?
 
-    python benchmarks/review.py                (about 2 min)
+    python benchmarks/review.py                (about half a minute)
 
 Makes the demo with the starter model in a temporary folder. Half of its records may be asked about, the other
 half is measured on. A person who knows the catalogue answers 50, 100 and 200 questions, in rounds of 50;

@@ -40,12 +40,17 @@ def test_every_command_in_the_readme_is_understood(command: str) -> None:
     sub.make_context(name, rest, resilient_parsing=False)
 
 
-def test_the_python_in_the_readme_runs(demo_copy: Path) -> None:
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "shows"), list(zip(PYTHON, ("hex bolt", "pictures like the first"), strict=True))
+)
+def test_the_python_in_the_readme_runs(demo_copy: Path, code: str, shows: str) -> None:
     assert len(code.strip().splitlines()) <= 8
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert "pictures like the first" in done.stdout
+    assert shows in done.stdout
 
 
 def test_every_file_the_readme_points_at_is_there() -> None:

@@ -27,7 +27,7 @@ _ADVICE = {
 }
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
+def read_vocabulary(path: str | Path) -> Vocabulary:
     """The vocabulary in a file, by its suffix; one without a suffix is plain text.
 
     Raises VocabularyError, which says the file, the line, what is wrong there and what to do.
