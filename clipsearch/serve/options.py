@@ -12,7 +12,7 @@ class Limits:
     """Every bound of the server; beyond one a request is refused: 4xx, or 503 where the server is full."""
 
     upload_bytes: int = 20 * MIB  # a phone's photo has 2 to 12
-    json_bytes: int = 256 * 1024  # 256 labels of 500 characters
+    json_bytes: int = 1024 * 1024  # a vocabulary of 100,000 letters, each six bytes as JSON may write it
     json_depth: int = 16  # ours is 2 deep; Python's parser gives up at about 1,000
     pixels: int = 50_000_000  # of an upload while it is decoded: 350 MB for a moment, one at a time
     buffered_bytes: int = 256 * MIB  # of all bodies that are arriving or waiting
