@@ -10,14 +10,12 @@ from clipsearch.errors import TableError
 if TYPE_CHECKING:
     from clipsearch.search.calibration import Judged
 
-_YES = frozenset({"1", "1.0", "true", "yes", "y", "relevant", "はい", "○", "〇"})
-_NO = frozenset({"0", "0.0", "false", "no", "n", "irrelevant", "いいえ", "×", "x"})
-
 
 def read_judged(path: Path) -> list[Judged]:
     """The verdicts of a table with the columns query, key and relevant. Raises TableError with the line."""
     from clipsearch import tables
     from clipsearch.search.calibration import Judged
+    from clipsearch.tables.verdicts import NO, YES
 
     table = tables.read_table(path)
     missing = [name for name in ("query", "key", "relevant") if name not in table.columns]
@@ -26,9 +24,9 @@ def read_judged(path: Path) -> list[Judged]:
     pairs: list[Judged] = []
     for row in table.rows:
         verdict = str(row.values.get("relevant") or "").strip().lower()
-        if verdict not in _YES | _NO:
+        if verdict not in YES | NO:
             raise TableError(f"{path}, line {row.line}: relevant is {verdict!r}; write yes or no")
         pairs.append(
-            Judged(str(row.values.get("query") or ""), str(row.values.get("key") or ""), verdict in _YES)
+            Judged(str(row.values.get("query") or ""), str(row.values.get("key") or ""), verdict in YES)
         )
     return pairs

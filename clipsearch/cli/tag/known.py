@@ -23,19 +23,13 @@ def known(asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary
 
     Raises TableError, TaggingError, UnknownField; TaggingError where a promise needs labels and has none.
     """
-    from clipsearch.tagging.labels import Answers, Labels, Rules, examples, labels_from_field, read_labels
+    from clipsearch.tagging.labels import Answers, examples, gathered
 
-    rules, told = Rules(vocabulary), Labels()
-    for name in asked.labels_from:
-        field = labels_from_field(store, name, vocabulary)
-        _say_unknown(field, f"values of {name} that are no tag of the vocabulary")
-        told = field.over(told, rules)
-    answers = Answers(settings.collection_dir()).labels(vocabulary)
-    if len(answers):
-        click.echo(f"{len(answers):,} pictures have answers of `clipsearch tag review`", err=True)
-        told = answers.over(told, rules)
-    if asked.labels is not None:
-        told = read_labels(asked.labels, vocabulary).over(told, rules)
+    answers = Answers(settings.collection_dir())
+    if n_answered := len(answers.labels(vocabulary)):
+        click.echo(f"{n_answered:,} pictures have answers of `clipsearch tag review`", err=True)
+    told = gathered(store, vocabulary, answers, table=asked.labels, fields=asked.labels_from)
+    _say_unknown(told)
     found = examples(told, store, vocabulary) if len(told) else None
     if found is not None and found.missing:
         some = ", ".join(found.missing[:_SHOWN]) + (", …" if len(found.missing) > _SHOWN else "")
@@ -59,9 +53,9 @@ def known(asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary
     return None
 
 
-def _say_unknown(labels: Labels, what: str) -> None:
+def _say_unknown(labels: Labels) -> None:
     if labels.unknown:
         some = sorted(labels.unknown.items(), key=lambda item: -item[1])[:_SHOWN]
         listed = ", ".join(f"{word} ({n:,})" for word, n in some)
         more = f" and {len(labels.unknown) - _SHOWN:,} more" if len(labels.unknown) > _SHOWN else ""
-        click.echo(f"{what}: {listed}{more}", err=True)
+        click.echo(f"values that are no tag of the vocabulary: {listed}{more}", err=True)

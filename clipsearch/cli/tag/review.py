@@ -107,7 +107,7 @@ def _ask(
     **how: Any,
 ) -> None:
     from clipsearch.store import open_store
-    from clipsearch.tagging.labels import Answers
+    from clipsearch.tagging.labels import Answers, gathered
     from clipsearch.tagging.review import questions, write_questions
     from clipsearch.tagging.review.questions import as_csv
 
@@ -115,7 +115,7 @@ def _ask(
     if out is not None:
         _require_read(out, kept, vocabulary)
     with open_store(settings.collection, settings) as store:
-        known = _known(store, vocabulary, kept, labels, labels_from)
+        known = gathered(store, vocabulary, kept, table=labels, fields=labels_from)
         chosen = filter_from(filters, store)
         scorer = _tagger(store, vocabulary, known, settings).fit.scorer
         asked = questions(store, scorer, vocabulary, known, filter=chosen, **how)
@@ -127,18 +127,6 @@ def _ask(
         _write_sheet(asked, sheet, title=f"{settings.collection}: {len(asked)} questions")
         click.echo(f"wrote {sheet}", err=True)
     _say_what_was_asked(asked, out, file, settings)
-
-
-def _known(
-    store: Store, vocabulary: Vocabulary, kept: Answers, labels: Path | None, fields: tuple[str, ...]
-) -> Labels:
-    """What is known: a table before the kept answers, and these before a field."""
-    from clipsearch.tagging.labels import Rules, labels_from_field, read_labels
-
-    rules, known = Rules(vocabulary), kept.labels(vocabulary)
-    for field in fields:
-        known = known.over(labels_from_field(store, field, vocabulary), rules)
-    return known if labels is None else read_labels(labels, vocabulary).over(known, rules)
 
 
 def _keep(answers: Path, vocabulary: Vocabulary, file: Path, settings: Settings) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 
 from clipsearch.errors import TableError, TaggingError
 from clipsearch.tables import Row, Table, read_table
+from clipsearch.tables.verdicts import NO, YES
 from clipsearch.tagging.labels.said import Labels, Rules, Said
 from clipsearch.tagging.labels.words import Words, plain
 from clipsearch.tagging.vocabulary import Vocabulary
 
-_YES = frozenset({"1", "1.0", "true", "yes", "y", "correct", "はい", "○", "〇", "✓", "正"})
-_NO = frozenset({"0", "0.0", "false", "no", "n", "incorrect", "wrong", "いいえ", "×", "x", "✗", "誤"})
 _NONE = frozenset({"none", "none of these", "neither", "なし", "無し", "どれでもない"})
 _LONG, _WIDE = ("key", "tag", "correct"), ("key", "tags")
 _SEPARATORS = (";", "；", "、")
@@ -147,13 +146,13 @@ class _Reader:
 
     def _meant(self, place: int, verdict: str, row: Row) -> tuple[set[int], set[int]]:
         """The labels that a verdict on a label says are right, and those that are wrong."""
-        if verdict in _YES:
+        if verdict in YES:
             return {place}, set()
         vocabulary = self._words.vocabulary
         group = vocabulary.labels[place].group
         if verdict in _NONE:
             return set(), {place} if group is None else set(vocabulary.groups[group])
-        if verdict in _NO:
+        if verdict in NO:
             return set(), {place}
         try:
             other = self._words.place(verdict)
