@@ -60,7 +60,9 @@ def main() -> None:
     3: `search --min-confidence` found nothing certain.
     """
     try:
-        code = cli.main(standalone_mode=False)  # an Exit inside a command comes back as its code
+        code = cli.main(
+            prog_name="clipsearch", standalone_mode=False
+        )  # an Exit inside a command comes back as its code
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as exc:
         exc.show()

@@ -68,24 +68,30 @@ class Decider:
     def decide(self, vectors: Embeddings) -> Given:
         """The labels given to pictures with these vectors (N, D)."""
         rows = min(max(_FEWEST_ROWS, _LOGITS // max(len(self._least), 1)), _MOST_ROWS)
-        buffer = np.empty((min(rows, len(vectors)), len(self._least)), np.float32)
+        shape = (min(rows, len(vectors)), len(self._least))
+        room = np.empty(shape, np.float32), np.empty(shape, bool)
         parts = []
         for start in range(0, len(vectors), rows):
-            given = self._with_broader(self._block(vectors[start : start + rows], buffer))
+            given = self._with_broader(self._block(vectors[start : start + rows], *room))
             parts.append(replace(given, pictures=given.pictures + start))
         return _joined(parts)
 
     # --- steps -----------------------------------------------------------------------------------
 
-    def _block(self, vectors: Embeddings, buffer: NDArray[np.float32]) -> Given:
-        products = np.matmul(vectors, self._scorer.weights.T, out=buffer[: len(vectors)])  # (B, C)
-        pictures, places = np.divmod(np.flatnonzero(products >= self._least), products.shape[1])
+    def _block(self, vectors: Embeddings, products: NDArray[np.float32], enough: NDArray[np.bool_]) -> Given:
+        """products, enough: room for (B, C) of each, used again for every block."""
+        products, enough = products[: len(vectors)], enough[: len(vectors)]
+        np.matmul(vectors, self._scorer.weights.T, out=products)
+        np.greater_equal(products, self._least, out=enough)
+        pictures, places = np.divmod(np.flatnonzero(enough), products.shape[1])
         groups = self._group_of[places]
         alone = groups < 0
         if alone.all():
             return self._alone(products, pictures, places)
         found = self._alone(products, pictures[alone], places[alone])
-        pairs = np.unique(pictures[~alone] * len(self._groups) + groups[~alone])
+        is_asked = np.zeros(len(vectors) * len(self._groups), bool)  # pairs of a picture and a group
+        is_asked[pictures[~alone] * len(self._groups) + groups[~alone]] = True
+        pairs = np.flatnonzero(is_asked)
         return _joined([found, *self._one_of(products, *np.divmod(pairs, len(self._groups)))])
 
     def _alone(self, products: NDArray[np.float32], pictures: _Ints, places: _Ints) -> Given:
