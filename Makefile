@@ -10,7 +10,7 @@ demo: $(VENV)/.installed  ## index the bundled catalogue and search it
 	$(BIN)/clipsearch demo
 
 test: $(VENV)/.installed-dev lint types layers  ## every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
