@@ -28,7 +28,8 @@ class TemplateSet:
 
 # Short, for 20,000 labels have to wait for each. Chosen on the demo's parts of split val; of split test,
 # top-1 of shape, material and finish is 83, 64 and 52 % with "a photo of {}." alone, 82, 69 and 61 %
-# with the set "general", 83, 68 and 62 % with "product", 83, 68 and 64 % with "part" (benchmarks/templates.py).
+# with the set "general", 83, 68 and 62 % with "product", 83, 68 and 64 % with "part"
+# (python benchmarks/templates.py).
 SETS: Mapping[str, TemplateSet] = {
     "general": TemplateSet(  # the sizes are from the seven best of CLIP's 80 (openai/CLIP, prompts notebook)
         (
