@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipsearch.evaluation.metrics import (
+    average_precision,
+    class_weights,
     hit_at,
     mean_per_class,
+    ndcg_at,
     pessimistic_ranks,
     recall_at,
     reciprocal_rank,
@@ -54,6 +57,46 @@ def test_retrieval_metrics_equal_their_definitions(
         assert values == pytest.approx(definitions)
 
 
+@given(rankings())
+def test_average_precision_equals_its_definition(case: tuple[list[list[float]], list[list[bool]]]) -> None:
+    scores, truth = case
+    for found, row, wanted in zip(average_precision(scores, truth), scores, truth, strict=True):
+        order = slow_order(row, wanted)
+        precisions = [sum(order[:i]) / i for i in range(1, len(order) + 1) if order[i - 1]]
+        assert found == pytest.approx(np.mean(precisions) if precisions else np.nan, nan_ok=True)
+
+
+@given(rankings(), st.integers(1, 10), st.integers(0, 99))
+def test_ndcg_equals_its_definition_and_ties_are_the_worst_order(
+    case: tuple[list[list[float]], list[list[bool]]], k: int, seed: int
+) -> None:
+    scores, truth = case
+    rng = np.random.default_rng(seed)
+    grades = np.array(truth) * rng.integers(1, 4, np.shape(truth))
+    for found, row, grade in zip(ndcg_at(scores, grades, k), scores, grades, strict=True):
+        if not grade.any():
+            assert np.isnan(found)
+            continue
+        best = slow_dcg(sorted(grade, reverse=True), k)
+        pairs = list(zip(row, grade, strict=True))
+        shuffled = [pairs[i] for i in rng.permutation(len(pairs))]
+        broken = slow_dcg([g for _, g in sorted(shuffled, key=lambda pair: -pair[0])], k) / best
+        worst = slow_dcg([g for _, g in sorted(pairs, key=lambda pair: (-pair[0], pair[1]))], k) / best
+        assert found == pytest.approx(worst) and found <= broken + 1e-12
+
+
+def slow_dcg(gains: list[float], k: int) -> float:
+    return float(sum(gain / np.log2(rank + 1) for rank, gain in enumerate(gains[:k], start=1)))
+
+
+def test_ndcg_gives_the_textbooks_value() -> None:
+    # grades 3 2 3 0 1 2, in this order: DCG 6.861 of 7.141 (Wikipedia, "Discounted cumulative gain")
+    assert ndcg_at([[6, 5, 4, 3, 2, 1]], [[3, 2, 3, 0, 1, 2]], 6)[0] == pytest.approx(0.961, abs=5e-4)
+    assert ndcg_at([[2, 1, 0]], [[0, 1, 0]], 2)[0] == pytest.approx(1 / np.log2(3))
+    with pytest.raises(ValueError, match="grades must be 0 or more"):
+        ndcg_at([[0.0, 1.0]], [[-1, 1]], 1)
+
+
 @given(rankings(), st.integers(0, 99))
 def test_the_order_of_the_gallery_changes_nothing(
     case: tuple[list[list[float]], list[list[bool]]], seed: int
@@ -68,7 +111,11 @@ def test_the_order_of_the_gallery_changes_nothing(
 def test_a_constant_scorer_earns_nothing() -> None:
     scores = np.ones((3, 10))
     truth = np.eye(10, dtype=bool)[:3]
-    assert recall_at(scores, truth, 9).tolist() == [0, 0, 0]
+    for metric in (recall_at, hit_at, ndcg_at):
+        assert metric(scores, truth, 9).tolist() == [0, 0, 0]
+    assert top_k_correct(scores, [0, 5, 9], 9).tolist() == [0, 0, 0]
+    # the least that any order gives: the relevant item is last
+    assert average_precision(scores, truth).tolist() == reciprocal_rank(scores, truth).tolist() == [0.1] * 3
     assert pessimistic_ranks(scores, truth)[0].tolist() == [10]
 
 
@@ -94,6 +141,21 @@ def test_a_rare_class_weighs_as_much_as_a_common_one() -> None:
     assert mean_per_class(values, labels) == 0.5
     assert mean_per_class([1.0, np.nan], ["bolt", "nut"]) == 1.0
     assert np.isnan(mean_per_class([np.nan], ["bolt"]))
+
+
+def test_weights_of_classes_make_the_mean_per_class() -> None:
+    rng = np.random.default_rng(0)
+    values, labels = rng.random(50), rng.choice(["bolt", "nut", "spring"], 50, p=[0.8, 0.15, 0.05])
+    weights = class_weights(labels)
+    assert bootstrap_mean(values, weights=weights).mean == pytest.approx(mean_per_class(values, labels))
+    assert weights.sum() == pytest.approx(len(set(labels)))
+
+
+def test_intervals_in_blocks_are_those_of_all_draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(101)
+    whole = bootstrap_mean(values, n_resamples=300)
+    monkeypatch.setattr("clipsearch.evaluation.resampling._DRAWS_AT_ONCE", 101 * 7)
+    assert bootstrap_mean(values, n_resamples=300) == whole
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:

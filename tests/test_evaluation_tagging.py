@@ -7,10 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from clipsearch.evaluation.metrics import calibration_error
+from clipsearch.evaluation.metrics import calibration_error, weighted_average_precision
 from clipsearch.evaluation.tagging import (
     Resamples,
-    average_precision,
     calibration_errors,
     report,
 )
@@ -66,11 +65,11 @@ def test_weights_are_examples_that_come_several_times() -> None:
     weighted = calibration_errors(values, true, times[None].astype(float))[0]
     repeated = np.repeat(values, times), np.repeat(true, times)
     assert weighted == pytest.approx(calibration_errors(*repeated, np.ones((1, times.sum())))[0])
-    once, thrice = average_precision(values, true, np.array([[1.0] * 40, [3.0] * 40]))
+    once, thrice = weighted_average_precision(values, true, np.array([[1.0] * 40, [3.0] * 40]))
     assert once == pytest.approx(thrice)
-    left_out = average_precision(values, true, (times > 0)[None].astype(float))[0]
+    left_out = weighted_average_precision(values, true, (times > 0)[None].astype(float))[0]
     assert left_out == pytest.approx(
-        average_precision(values[times > 0], true[times > 0], np.ones((1, 40))[:, times > 0])[0]
+        weighted_average_precision(values[times > 0], true[times > 0], np.ones((1, 40))[:, times > 0])[0]
     )
 
 

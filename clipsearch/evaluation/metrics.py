@@ -25,7 +25,8 @@ def pessimistic_ranks(scores: ArrayLike, relevant: ArrayLike) -> list[NDArray[np
     ranks = []
     for row, wanted in zip(table, truth, strict=True):
         hits = np.sort(row[wanted])[::-1]  # (R,) best first
-        rivals = np.sort(row[~wanted])
+        near = row >= hits[-1] if len(hits) else wanted  # what comes after the last of them changes nothing
+        rivals = np.sort(row[near & ~wanted])
         ahead = len(rivals) - np.searchsorted(rivals, hits, side="left")  # irrelevant with score >= hit
         ranks.append((ahead + np.arange(1, len(hits) + 1)).astype(np.int64))
     return ranks
@@ -59,6 +60,65 @@ def reciprocal_rank(scores: ArrayLike, relevant: ArrayLike) -> Values:
     """1 / rank of each query's first relevant item: (Q,); their mean is the MRR. NaN without one."""
     ranks = pessimistic_ranks(scores, relevant)
     return np.array([1.0 / r[0] if len(r) else np.nan for r in ranks], dtype=np.float64)
+
+
+def average_precision(scores: ArrayLike, relevant: ArrayLike) -> Values:
+    """Mean of the precision at each query's relevant items: (Q,); their mean is the mAP. NaN without one.
+
+    scores (Q, N), relevant (Q, N) bool. AP = 1/R sum_r precision@rank(r) over the whole ranking (Buckley
+    and Voorhees 2000). Ties are pessimistic.
+    """
+    table, truth = _checked(scores, relevant)
+    found = np.full(len(table), np.nan)
+    for i, (row, wanted) in enumerate(zip(table, truth, strict=True)):
+        if wanted.any():
+            near = row >= row[wanted].min()
+            found[i] = weighted_average_precision(row[near], wanted[near], np.ones((1, near.sum())))[0]
+    return found
+
+
+def weighted_average_precision(scores: Values, true: NDArray[np.bool_], weights: Values) -> Values:
+    """Mean of the precision at each true example, from the best on: (W,) for weights (W, N). NaN without one.
+
+    scores (N,), true (N,); a weight of two is an example that comes twice. Ties are pessimistic: false
+    examples come first.
+    """
+    order = np.lexsort((true, -scores))
+    w, hits = weights[:, order], true[order]
+    found = np.cumsum(w * hits, axis=1)
+    at = found[:, hits] / np.maximum(np.cumsum(w, axis=1)[:, hits], 1e-12)
+    above, below = (w[:, hits] * at).sum(axis=1), w[:, hits].sum(axis=1)
+    shares: Values = np.divide(above, below, out=np.full(len(weights), np.nan), where=below > 0)
+    return shares
+
+
+def ndcg_at(scores: ArrayLike, grades: ArrayLike, k: int) -> Values:
+    """Discounted gain of each query's first k items, as a share of the best order's: (Q,) in [0, 1].
+
+    DCG@k = sum_(i <= k) gain_i / log2(i + 1), over its highest possible value (Jarvelin and Kekalainen
+    2002; discount as in Burges et al. 2005). grades (Q, N): bool, or numbers from 0 on that are the gains;
+    for Burges's gains of 2^g - 1 pass np.exp2(g) - 1. Ties are pessimistic: the lower grade comes
+    first. NaN where a query has no grade above 0; raises ValueError for grades that are negative or NaN.
+    """
+    _positive(k)
+    gains = np.asarray(grades, dtype=np.float64)
+    if not (gains >= 0).all():
+        raise ValueError("grades must be 0 or more; use 0 for what is not relevant")
+    table, _ = _checked(scores, gains > 0)
+    n = min(k, table.shape[1])
+    discounts = 1 / np.log2(np.arange(2, n + 2))  # (n,)
+    shares = np.full(len(table), np.nan)
+    for i, (row, gain) in enumerate(zip(table, gains, strict=True)):
+        if gain.any():
+            near = np.flatnonzero(
+                row >= row[gain > 0].min()
+            )  # after the last relevant item nothing is gained
+            if len(near) > n:
+                near = near[row[near] >= np.partition(row[near], -n)[-n]]  # the first n and their ties
+            first = near[np.lexsort((gain[near], -row[near]))][:n]
+            best = np.sort(gain[gain > 0])[::-1][:n]
+            shares[i] = (gain[first] @ discounts[: len(first)]) / (best @ discounts[: len(best)])
+    return shares
 
 
 def top_k_correct(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> Values:
@@ -127,6 +187,17 @@ def mean_per_class(values: ArrayLike, labels: Sequence[object] | NDArray[np.gene
     sums = np.bincount(codes[kept], weights=numbers[kept])
     counts = np.bincount(codes[kept])
     return float((sums[counts > 0] / counts[counts > 0]).mean())
+
+
+def class_weights(labels: Sequence[object] | NDArray[np.generic]) -> Values:
+    """Weights of examples whose weighted mean is the mean per class: (N,), each class's adding up to 1.
+
+    labels (N,). For what takes weights and not labels: intervals, tests and sample sizes. Classes weigh
+    alike before values that are NaN are left out, `mean_per_class` after.
+    """
+    _, codes = np.unique(np.asarray(labels).astype(str), return_inverse=True)
+    weights: Values = 1.0 / np.bincount(codes)[codes]
+    return weights
 
 
 def _checked(scores: ArrayLike, relevant: ArrayLike) -> tuple[Values, NDArray[np.bool_]]:

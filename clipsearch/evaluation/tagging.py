@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsearch.evaluation.metrics import Values
+from clipsearch.evaluation.metrics import Values, weighted_average_precision
 from clipsearch.evaluation.resampling import Interval
 
 Bools = NDArray[np.bool_]
@@ -126,7 +126,7 @@ def report(
     )
     rates = _rates(right, n_given, n_true)
     columns = [(probabilities[k, c], true[k, c], w[:, k]) for c, k in enumerate(known.T)]
-    precisions = np.array([average_precision(*column) for column in columns]).reshape(len(names), -1)
+    precisions = np.array([weighted_average_precision(*column) for column in columns]).reshape(len(names), -1)
     there = n_true[:, 0] > 0
     micro = _rates(right.sum(axis=0), n_given.sum(axis=0), n_true.sum(axis=0))
     macro = [_mean(rate[there]) for rate in (np.nan_to_num(rates[0]), *rates[1:])]
@@ -153,18 +153,6 @@ def report(
         drawn.interval(calibration_errors(probabilities, true, w, known=known)),
         drawn.interval(w @ ~given.any(axis=1) / np.maximum(w.sum(axis=1), 1)),
     )
-
-
-def average_precision(scores: Values, true: Bools, weights: Values) -> Values:
-    """Mean of the precision at each true example, from the best on: (W,) for weights (W, N). NaN without one.
-
-    Ties are pessimistic: false examples come first.
-    """
-    order = np.lexsort((true, -scores))
-    w, hits = weights[:, order], true[order]
-    found = np.cumsum(w * hits, axis=1)
-    at = found[:, hits] / np.maximum(np.cumsum(w, axis=1)[:, hits], 1e-12)
-    return _divided((w[:, hits] * at).sum(axis=1), w[:, hits].sum(axis=1))
 
 
 def calibration_errors(
