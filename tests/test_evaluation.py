@@ -119,6 +119,14 @@ def test_a_constant_scorer_earns_nothing() -> None:
     assert pessimistic_ranks(scores, truth)[0].tolist() == [10]
 
 
+def test_a_relevant_item_counts_though_its_score_is_negative() -> None:
+    # torchmetrics' retrieval metrics drop what is relevant at a score of 0 or less
+    scores, truth = [[-0.1, -0.5, 0.0, -0.9]], [[True, True, False, False]]
+    assert recall_at(scores, truth, 3).tolist() == [1.0]
+    assert average_precision(scores, truth)[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert ndcg_at(scores, truth, 3)[0] > 0.6
+
+
 def test_a_score_that_is_not_a_number_comes_last() -> None:
     assert pessimistic_ranks([[np.nan, 0.1, -5.0]], [[True, False, False]])[0].tolist() == [3]
 

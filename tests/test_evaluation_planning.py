@@ -19,6 +19,7 @@ from clipsearch.evaluation.planning import (
     groups_needed,
     independent_discordance,
     needed,
+    plan,
     variance_per_group,
 )
 
@@ -148,6 +149,37 @@ def test_an_undecided_comparison_says_how_many_more_queries_it_needs() -> None:
     assert np.isnan(needed(0.1, [1.0]).more_queries)
 
 
+def test_a_plan_is_known_from_the_groups_and_the_share_one_expects() -> None:
+    found = plan(np.arange(300) // 3, 0.6)
+    assert (found.n_queries, found.n_groups, found.effective_groups) == (300, 100, 100)
+    assert 0.05 < found.difference < 0.4
+    after = independent_discordance(0.6, 0.6 + found.difference)
+    assert found.difference == pytest.approx(detectable_gain(100, discordance=after), abs=2e-3)
+    assert plan(np.arange(300), 0.6).difference < found.difference
+    strict = plan(np.arange(300) // 3, 0.6, n_metrics=5)
+    assert strict.level == pytest.approx(0.01) and strict.difference > found.difference
+    assert plan(["a", "b"], 0.6).difference == plan(np.arange(300), 1.0).difference == math.inf
+    assert plan([], 0.6).difference == math.inf
+
+
+@given(st.floats(0, 1), st.integers(0, 3000), st.integers(1, 20))
+def test_any_share_can_be_planned_for(expected: float, n: int, n_metrics: int) -> None:
+    found = plan(range(n), expected, n_metrics=n_metrics)
+    assert found.difference == math.inf or 0 < found.difference <= 1 - expected
+
+
+@pytest.mark.parametrize("expected", [0.3, 0.8])
+def test_a_planned_gain_is_found_at_least_as_often_as_planned(expected: float) -> None:
+    rng, trials, groups = np.random.default_rng(2), 200, np.arange(160) // 2
+    gain, found = plan(groups, expected).difference, 0
+    for _ in range(trials):
+        hard = rng.random(80)  # of a group: independent systems, queries of one group that agree
+        before = np.repeat(hard < expected, 2)
+        after = np.repeat(rng.random(80) < expected + gain, 2)
+        found += sign_flip_test(after * 1.0 - before, groups, n_flips=399).p_value <= 0.05
+    assert found / trials >= 0.73  # 0.8 less 2.5 standard errors of 200 trials
+
+
 def test_shares_and_levels_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"between 0 and 1, got 5 and 0\.8"):
         detectable_difference(10, variance=1.0, level=5)
@@ -157,3 +189,5 @@ def test_shares_and_levels_out_of_range_are_refused() -> None:
         gain_groups_needed(0.3, discordance=0.2)
     with pytest.raises(ValueError, match="after must be a share from 0 to 1, got 20"):
         independent_discordance(0.1, 20)
+    with pytest.raises(ValueError, match="n_metrics must be at least 1, got 0"):
+        plan(["a"], 0.5, n_metrics=0)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from clipsearch.evaluation.grouping import Groups, grouped
 
 LEVEL, POWER = 0.05, 0.8
+_PRECISE = 1e-9  # where the halving of a difference stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,47 @@ class Needed:
     n_groups: float  # whole, or inf where no sample would do
     more_groups: float
     more_queries: float  # at as many queries a group as there are now
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a comparison of two shares can find, known before either system has been run."""
+
+    n_queries: int
+    n_groups: int
+    effective_groups: float
+    level: float  # that the first of the metrics must pass
+    power: float
+    difference: float  # the smallest true gain it finds; inf where it finds none
+
+
+def plan(
+    groups: Groups, expected: float, *, n_metrics: int = 1, level: float = LEVEL, power: float = POWER
+) -> Plan:
+    """The smallest gain over a share `expected` (Hit@k, top-1) that the queries of groups (N,) can find.
+
+    On the safe side thrice: a group's queries are taken to agree always, the two systems to be independent,
+    and every metric to need Holm's first and hardest step. Once there are values, `variance_per_group` and
+    `detectable_difference` say it of these. Raises ValueError for less than one metric.
+    """
+    _between(expected, "expected")
+    if n_metrics < 1:
+        raise ValueError(f"n_metrics must be at least 1, got {n_metrics}")
+    n, strict = effective_groups(groups), level / n_metrics
+
+    def is_found(gain: float) -> bool:
+        differing = independent_discordance(expected, min(1.0, expected + gain))
+        return gain_groups_needed(gain, discordance=max(gain, differing), level=strict, power=power) <= n
+
+    gain = 1 - expected
+    if not gain or not is_found(gain):
+        gain = math.inf
+    else:
+        low = 0.0
+        while gain - low > _PRECISE:
+            middle = (low + gain) / 2
+            low, gain = (low, middle) if is_found(middle) else (middle, gain)
+    return Plan(len(groups), len({str(group) for group in groups}), n, strict, power, gain)
 
 
 def variance_per_group(
@@ -97,7 +139,7 @@ def detectable_gain(
     if n_groups < gain_groups_needed(discordance, discordance=discordance, level=level, power=power):
         return math.inf
     low, high = 0.0, discordance
-    while high - low > 1e-9:
+    while high - low > _PRECISE:
         middle = (low + high) / 2
         if gain_groups_needed(middle, discordance=discordance, level=level, power=power) <= n_groups:
             high = middle
