@@ -96,6 +96,12 @@ def test_random_flips_in_blocks_are_those_of_one_block(monkeypatch: pytest.Monke
     assert sign_flip_test(values, n_flips=500) == whole
 
 
+@pytest.mark.parametrize("times", [1, 8])  # in every way, and at random
+def test_flips_that_differ_by_rounding_alone_are_as_far(times: int) -> None:
+    whole = sign_flip_test([1, 2, -3, 3] * times, n_flips=500)
+    assert sign_flip_test([0.1, 0.2, -0.3, 0.3] * times, n_flips=500).p_value == whole.p_value
+
+
 def test_nothing_to_flip_is_no_evidence() -> None:
     assert sign_flip_test([0.0, 0.0]).p_value == 1.0
     assert sign_flip_test([1.0, -1.0], ["a", "a"]).n_differing == 0
