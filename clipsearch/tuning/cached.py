@@ -67,7 +67,8 @@ def _vectors(encode: Encode, slices: Sequence[slice], on: device) -> tuple[list[
         for rows in slices:
             states.append(_RandomState.now(on))
             parts.append(encode(rows))
-    # Weights that autocast cast here have no graph; cached, the second pass would use them and learn nothing.
+    # Weights cast here by an autocast around everything have no graph; a torch that caches them all the same
+    # (2.13 does not) would use them in the second pass and learn nothing.
     torch.clear_autocast_cache()
     return [torch.cat(kind).requires_grad_() for kind in zip(*parts, strict=True)], states
 
