@@ -159,7 +159,10 @@ def test_twins_agree_in_part_caption_hash_or_look() -> None:
     expected = np.eye(5, dtype=bool)
     for i, j in ((0, 1), (0, 2), (3, 4)):  # by part, by caption, by look; empty parts agree with nothing
         expected[i, j] = expected[j, i] = True
+    np.testing.assert_array_equal(twins(parts, captions, hashes, image=image, near_duplicate=0.97), expected)
+    expected[3, 4] = expected[4, 3] = False  # unless told otherwise only equal pictures are twins
     np.testing.assert_array_equal(twins(parts, captions, hashes, image=image), expected)
+    assert twins(hashes, image=np.repeat(image[4:], 5, axis=0)).all()
     np.testing.assert_array_equal(twins([None, "", None, ""]), np.eye(4, dtype=bool))
     np.testing.assert_array_equal(twins(["x", "y"], ["h", "h"]), np.ones((2, 2), dtype=bool))
     with pytest.raises(TuningError, match=r"columns of \[2, 3\] rows"):

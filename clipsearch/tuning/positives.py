@@ -18,13 +18,15 @@ Vectors = NDArray[np.float32]
 
 
 def twins(
-    *columns: Sequence[str | int | None], image: Vectors | None = None, near_duplicate: float = 0.97
+    *columns: Sequence[str | int | None], image: Vectors | None = None, near_duplicate: float = 0.9999
 ) -> Mask:
     """(B, B) bool: rows that agree in any column (part, caption, hash) or whose pictures are near-duplicates.
 
     Empty and None agree with nothing. image (B, D) are unit vectors of a frozen model; from the cosine
-    near_duplicate on two pictures count as one. Symmetric, true on the diagonal, not transitive: A may be
-    a twin of B by its part and B of C by its caption. Raises TuningError for columns of unlike length.
+    near_duplicate on two pictures count as one. The default takes equal pictures only: how close different
+    parts lie depends on the collection (duplicates.bars), so a lower one is the caller's to choose.
+    Symmetric, true on the diagonal, not transitive: A may be a twin of B by its part and B of C by its
+    caption. Raises TuningError for columns of unlike length.
     """
     lengths = {len(column) for column in columns} | (set() if image is None else {len(image)})
     if len(lengths) != 1:
