@@ -23,6 +23,7 @@ COMMANDS = {
     "search": ("clipsearch.cli.search:search", "Search a collection by words or by a picture."),
     "verify": ("clipsearch.cli.verify:verify", "Compare a collection's graph with an exact scan."),
     "tag": ("clipsearch.cli.tag:tag", "Tag a collection's pictures with a vocabulary."),
+    "explain": ("clipsearch.cli.explain:explain", "Show why a picture was found for some words."),
     "dupes": ("clipsearch.cli.dupes:dupes", "Find duplicates in a collection; delete nothing."),
     "doctor": ("clipsearch.cli.doctor:doctor", "Check the installation and a collection."),
     "serve": ("clipsearch.cli.serve:serve", "Serve collections over HTTP."),

@@ -142,6 +142,17 @@ class Encoder:
             vectors[rows] = self._fits["text"].run(run, ids)
         return unit(vectors, what="text")
 
+    def relevance(
+        self, pixels: NDArray[np.uint8], directions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Embeddings]:
+        """How much each patch moved picture i towards directions[i]; see clipsearch.encoder.attention."""
+        from clipsearch.encoder.attention import relevance
+
+        torch_model = self.reference().model if self.device.precision == "int8" else self._torch_model()
+        values = normalise(pixels, self.preprocessing)
+        maps, vectors = relevance(torch_model.model, self._spec, values, directions)
+        return maps, unit(vectors, what="picture")
+
     @property
     def context(self) -> int:
         """How many tokens of a text are embedded, start and end tokens among them; the rest is cut."""
