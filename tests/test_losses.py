@@ -17,7 +17,7 @@ from clipsearch.tuning.losses import (
     multi_positive_loss,
     sigmoid_loss,
 )
-from clipsearch.tuning.positives import too_alike, twins
+from clipsearch.tuning.positives import group_numbers, too_alike, twins
 
 
 def unit(n: int, seed: int, dim: int = 8) -> torch.Tensor:
@@ -180,3 +180,16 @@ def test_likely_false_negatives_are_told_by_texts_or_by_pictures() -> None:
         too_alike(text, image, threshold=0.1)
     with pytest.raises(TuningError, match="is a cosine"):
         too_alike(text, image, threshold=30)
+
+
+def test_a_chain_of_agreements_makes_one_group() -> None:
+    parts = ["A1", "B2", "B2", None, "C3", ""]
+    captions = ["bolt", "nut", "bolt", "washer", "hook", "a hook"]
+    heaps = [None, None, None, 7, None, 7]  # near-duplicate pictures
+    assert group_numbers(parts, captions, heaps).tolist() == [0, 0, 0, 1, 2, 1]
+    assert group_numbers(parts).tolist() == [0, 1, 1, 2, 3, 4]
+    order = [5, 4, 3, 2, 1, 0]
+    backwards = group_numbers(*([column[i] for i in order] for column in (parts, captions, heaps)))
+    assert backwards.tolist() == [0, 1, 0, 2, 2, 2]
+    with pytest.raises(TuningError, match=r"columns of \[1, 2\] rows"):
+        group_numbers(["a"], ["a", "b"])

@@ -1,7 +1,7 @@
-"""Which pairs of a batch are no negatives of each other, told from keys, hashes and cosines: masks (B, B).
+"""Which rows belong together, told from keys, hashes and cosines: groups of a data set, masks of a batch.
 
-Knows neither losses nor models: vectors are given. The masks go to losses.Objective, `twins` as same and
-`too_alike` as ignored.
+Knows neither losses nor models: vectors are given. Groups go to pairs.Pairs and to whatever splits the data;
+masks (B, B) to losses.Objective, `twins` as same and `too_alike` as ignored.
 """
 
 from __future__ import annotations
@@ -15,11 +15,36 @@ from clipsearch.errors import TuningError
 
 Mask = NDArray[np.bool_]
 Vectors = NDArray[np.float32]
+Column = Sequence[str | int | None]  # one value a row
 
 
-def twins(
-    *columns: Sequence[str | int | None], image: Vectors | None = None, near_duplicate: float = 0.9999
-) -> Mask:
+def group_numbers(*columns: Column) -> NDArray[np.int64]:
+    """Group of each row, (N,) from 0 in order of appearance: rows that a chain of agreements links.
+
+    Rows agree that have an equal value in any column: part, caption, hash, or the number of a heap of
+    near-duplicates. Empty and None agree with nothing. Unlike twins a chain links: A by part with B, B by
+    caption with C, so that a split by group leaks neither. Raises TuningError for columns of unlike length.
+    """
+    n = _n_rows({len(column) for column in columns})
+    above = list(range(n))  # a forest; each tree is a group
+
+    def top(row: int) -> int:
+        while above[row] != row:
+            above[row] = above[above[row]]
+            row = above[row]
+        return row
+
+    for column in columns:
+        first: dict[str | int, int] = {}
+        for row, value in enumerate(column):
+            if value is not None and value != "":
+                one, other = top(first.setdefault(value, row)), top(row)
+                above[max(one, other)] = min(one, other)
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(top(row), len(numbers)) for row in range(n)], dtype=np.int64)
+
+
+def twins(*columns: Column, image: Vectors | None = None, near_duplicate: float = 0.9999) -> Mask:
     """(B, B) bool: rows that agree in any column (part, caption, hash) or whose pictures are near-duplicates.
 
     Empty and None agree with nothing. image (B, D) are unit vectors of a frozen model; from the cosine
@@ -29,11 +54,7 @@ def twins(
     caption. Raises TuningError for columns of unlike length.
     """
     lengths = {len(column) for column in columns} | (set() if image is None else {len(image)})
-    if len(lengths) != 1:
-        raise TuningError(
-            f"columns of {sorted(lengths)} rows cannot be compared; give each row of the batch one value"
-        )
-    mask = np.eye(lengths.pop(), dtype=bool)
+    mask = np.eye(_n_rows(lengths), dtype=bool)
     for column in columns:
         mask |= _agree(column)
     if image is not None:
@@ -66,7 +87,15 @@ def too_alike(text: Vectors | None, image: Vectors | None, *, threshold: float) 
     return mask
 
 
-def _agree(column: Sequence[str | int | None]) -> Mask:
+def _n_rows(lengths: set[int]) -> int:
+    if len(lengths) != 1:
+        raise TuningError(
+            f"columns of {sorted(lengths)} rows cannot be compared; give one value or vector for each row"
+        )
+    return lengths.pop()
+
+
+def _agree(column: Column) -> Mask:
     """(B, B) bool: equal and not empty."""
     numbers: dict[str | int, int] = {}
     codes = np.array(
