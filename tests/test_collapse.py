@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from clipsearch.errors import TuningError
 from clipsearch.tuning.collapse import check, spread
 from clipsearch.tuning.losses import align_reg, contrastive_loss
 from clipsearch.tuning.towers import image_vectors, text_vectors
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices of 32 columns: a second thread only waits for the first, for a minute on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def unit(n: int, dim: int, *, centre: float = 0.0, seed: int = 0) -> np.ndarray:
