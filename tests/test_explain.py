@@ -117,6 +117,16 @@ def test_the_map_is_linear_in_the_text_so_contrast_is_a_difference(small: Encode
     np.testing.assert_allclose(first - second, difference, atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_coarser_precision_draws_the_same_map(starter: Encoder, precision: str) -> None:
+    picture, text = DEMO / "images" / "WN-M10-AB_1.jpg", "blue wing nut"
+    fine = explain(starter, picture, text, check_map=False)
+    with Encoder.open("starter", device="cpu", precision=precision) as encoder:
+        coarse = explain(encoder, picture, text, check_map=False)
+    assert np.corrcoef(fine.map.ravel(), coarse.map.ravel())[0, 1] > 0.99
+    assert coarse.cosine == pytest.approx(fine.cosine, abs=0.02)
+
+
 def test_an_attention_that_is_built_otherwise_is_an_error_in_one_sentence(tmp_path: Path) -> None:
     folder = make_clip(tmp_path / "m")
     with Encoder.open(f"local-dir:{folder}", device="cpu", cache=tmp_path) as encoder:

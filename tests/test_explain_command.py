@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from web_server import serving
 
 from clipsearch.cli import cli
 
@@ -28,6 +29,14 @@ def test_a_file_is_explained_with_a_model_and_without_a_collection(tmp_path: Pat
     assert record["check"]["is_better_than_random"] is True
     assert out.stat().st_size > 10_000
     assert f"wrote {out}" in done.stderr
+
+
+def test_a_picture_at_an_address_is_fetched() -> None:
+    with serving() as site:
+        site.pages["/bolt.jpg"] = (DEMO / "images" / "SH-M6x12-AB_1.jpg").read_bytes()
+        done = run(f"{site.url}/bolt.jpg", "blue", "--model", "starter", "--device", "cpu", "--no-check")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("blue\t")
 
 
 def test_words_that_say_no_more_than_any_others_are_told_so() -> None:

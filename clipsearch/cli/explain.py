@@ -24,10 +24,12 @@ _BAR = 24  # characters of the longest bar
 
 
 @click.command(short_help="Show why a picture was found for some words.")
-@click.argument("picture", metavar="PICTURE|KEY")
+@click.argument("picture", metavar="PICTURE|URL|KEY")
 @click.argument("words", nargs=-1, required=True)
 @collection_option
-@click.option("--model", metavar="NAME", help="This model, and no collection; PICTURE is a file then.")
+@click.option(
+    "--model", metavar="NAME", help="This model, and no collection; PICTURE is a file or an address then."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -76,7 +78,7 @@ def explain(
     settings = settings_from(collection=collection, data=data, url=url, device=device)
     with ExitStack() as opened:
         source, encoder = (
-            (_file(picture), _encoder(model, settings)) if model else _of_collection(picture, settings)
+            (_read(picture), _encoder(model, settings)) if model else _of_collection(picture, settings)
         )
         opened.enter_context(encoder)
         found = explained(encoder, source, " ".join(words), check_map=check_map, name=picture)
@@ -98,14 +100,15 @@ def explain(
 
 
 def _of_collection(picture: str, settings: Settings) -> tuple[Path | bytes, Encoder]:
-    """A file, else a record's first picture; and the encoder of the collection's model."""
+    """A file or what an address answers, else a record's first picture; and the collection's encoder."""
     from clipsearch.models import require_same_model
     from clipsearch.search import encoder_of
     from clipsearch.store import open_store
 
     with open_store(settings.collection, settings) as store:
         made = store.spec.fingerprint
-        source = Path(picture) if Path(picture).is_file() else _of_record(picture, store)
+        is_place = _is_address(picture) or Path(picture).is_file()
+        source = _read(picture) if is_place else _of_record(picture, store)
     encoder = encoder_of(made, settings)
     require_same_model(settings.collection, made, encoder.fingerprint)
     return source, encoder
@@ -120,18 +123,21 @@ def _of_record(key: str, store: Store) -> Path | bytes:
             f"{key} is neither a picture's file nor a record's key in collection {store.name!r}; "
             "give the key as hits show it"
         )
-    first = min(points, key=lambda point: str(point.payload.get("_path")))
-    path = str(first.payload.get("_path") or "")
-    source = stored_picture(path)
+    path = min(str(point.payload.get("_path") or "") for point in points)
+    source = _read(path) if _is_address(path) else stored_picture(path)
     if source is None:
         raise SourceError(f"the picture of {key} is not at {path or 'any path'} any more; index again")
     return source
 
 
-def _file(picture: str) -> Path:
-    if not Path(picture).is_file():
-        raise SourceError(f"there is no picture at {picture}; check the path, or leave --model out for a key")
-    return Path(picture)
+def _is_address(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
+
+
+def _read(place: str) -> Path | bytes:
+    from clipsearch.search.pictures import picture
+
+    return picture(place)
 
 
 def _encoder(model: str, settings: Settings) -> Encoder:
