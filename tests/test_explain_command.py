@@ -71,6 +71,16 @@ def test_a_records_picture_is_explained_with_the_collections_model(
     assert "neither a picture's file nor a record's key" in missing.stderr
 
 
+def test_words_in_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from clipsearch.cli.explain import _print_table
+    from clipsearch.explain import WordShare
+
+    _print_table((WordShare("[/red]", 0, 6, 0.2), WordShare("nut", 7, 10, -0.1)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:2] == ["[/red]", "+0.200"]
+    assert lines[1].count("█") == 2 * lines[2].count("█") > 0
+
+
 @pytest.mark.parametrize("where", [("-c", "parts"), ("--url", "http://localhost:6333")])
 def test_a_model_and_a_collection_exclude_each_other(where: tuple[str, str]) -> None:
     done = run("photo.jpg", "nut", "--model", "starter", *where)

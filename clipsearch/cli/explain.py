@@ -163,6 +163,7 @@ def _print(found: Explanation) -> None:
 def _print_table(words: tuple[WordShare, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("word", overflow="fold")
@@ -170,9 +171,8 @@ def _print_table(words: tuple[WordShare, ...]) -> None:
     table.add_column("", no_wrap=True)
     most = max(abs(word.share) for word in words) or 1.0
     for word in words:
-        bar = "█" * round(_BAR * abs(word.share) / most)
-        style = "green" if word.share > 0 else "red"
-        table.add_row(word.word, f"{word.share:+.3f}", f"[{style}]{bar}[/]")
+        bar = Text("█" * round(_BAR * abs(word.share) / most), style="green" if word.share > 0 else "red")
+        table.add_row(Text(word.word), f"{word.share:+.3f}", bar)  # Text: a [word] is no markup
     Console(highlight=False).print(table)
 
 
