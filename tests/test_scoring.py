@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clipsearch.errors import TaggingError
 from clipsearch.evaluation.metrics import calibration_error
-from clipsearch.tagging.scoring import Examples, Fit, fitted, folds_of, unlabelled
+from clipsearch.tagging.scoring import Examples, Fit, Scorer, fitted, folds_of, unlabelled
 from clipsearch.tagging.scoring.curves import fit_alone, fit_group
 from clipsearch.tagging.scoring.scorer import with_none
 from clipsearch.tagging.scoring.thresholds import best_thresholds
@@ -342,3 +342,15 @@ def test_a_list_of_what_pictures_have_alone_is_no_sample_and_promises_nothing() 
     assert np.allclose(fit.scorer.offsets, before.offsets)
     assert [one.place for one in fit.left_off] == [0, 1, 2]
     assert all("known to lack" in one.reason for one in fit.left_off)
+
+
+def test_of_a_group_the_likeliest_alone_is_given() -> None:
+    scorer = Scorer(
+        np.eye(4, dtype=np.float32), np.zeros(4, np.float32), np.array([0.3, 0.3, 0.3, 0.3]), ((0, 1, 2),)
+    )
+    table = np.array([[0.35, 0.4, 0.1, 0.5], [0.2, 0.1, 0.25, 0.1], [0.4, 0.4, 0.1, 0.3]])
+    assert scorer.given(table).tolist() == [
+        [False, True, False, True],
+        [False, False, False, False],
+        [True, False, False, True],
+    ]

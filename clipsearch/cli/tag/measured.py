@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from clipsearch.evaluation.resampling import Interval
@@ -49,7 +48,7 @@ def measure(tagger: Tagger, examples: Examples) -> Measured | None:
     if outside is None or not len(examples):
         return None
     values = _with_broader(outside, vocabulary)
-    given = _with_broader(_given(outside, tagger.fit.scorer.thresholds, vocabulary), vocabulary)
+    given = _with_broader(tagger.fit.scorer.given(outside), vocabulary)
     told = np.flatnonzero((examples.truth == 1).any(axis=0) | (given & (examples.truth == 0)).any(axis=0))
     fewest, most = _RESAMPLES
     found = report(
@@ -61,18 +60,6 @@ def measure(tagger: Tagger, examples: Examples) -> Measured | None:
         n_resamples=int(np.clip(_CELLS // max(1, len(values) * len(told)), fewest, most)),
     )
     return Measured(len(values), {one.name: _label(one) for one in found.labels}, _overall(found))
-
-
-def _given(outside: NDArray[np.float64], thresholds: NDArray[np.float64], vocabulary: Vocabulary) -> Any:
-    """(N, C): of an exclusive group the likeliest label alone."""
-    given = outside >= thresholds
-    for places in vocabulary.groups.values():
-        at = list(places)
-        best = outside[:, at].argmax(axis=1)
-        alone = np.zeros((len(outside), len(at)), bool)
-        alone[np.arange(len(outside)), best] = given[np.arange(len(outside)), np.array(at)[best]]
-        given[:, at] = alone
-    return given
 
 
 def _with_broader(table: Any, vocabulary: Vocabulary) -> Any:

@@ -149,7 +149,7 @@ def run(
     def judged(fit: scoring.Fit) -> TagReport:
         found = fit.cross_fitted
         values = fit.scorer.probabilities(pictures.vectors) if found is None else found
-        given = values >= fit.scorer.thresholds
+        given = fit.scorer.given(values)
         return report(values, given, truth, names, records=pictures.records, groups=made.groups)
 
     examples = scoring.Examples(pictures.vectors, truth, pictures.records.tolist())
@@ -185,7 +185,7 @@ def promise(
         )
         few = scoring.fewest(PRECISION)
         reasons.update("too few labels" if one.n_records < few else "too low" for one in fit.left_off)
-        given = fit.scorer.probabilities(pictures.vectors[mine]) >= fit.scorer.thresholds
+        given = fit.scorer.given(fit.scorer.probabilities(pictures.vectors[mine]))
         right, records = truth[mine] == 1, pictures.records[mine]
         rows += [(int(c), str(records[n]), bool(right[n, c])) for n, c in np.argwhere(given)]
     promised = {

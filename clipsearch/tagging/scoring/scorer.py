@@ -39,6 +39,16 @@ class Scorer:
             found[:, places] = with_none(logits[:, places])
         return found
 
+    def given(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N, C): the labels given by probabilities (N, C), of an exclusive group the likeliest alone."""
+        found = probabilities >= self.thresholds
+        for places in self.groups:
+            at = list(places)
+            likeliest = np.zeros((len(found), len(at)), bool)
+            likeliest[np.arange(len(found)), probabilities[:, at].argmax(axis=1)] = True
+            found[:, at] &= likeliest
+        return found
+
 
 def with_none(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Softmax of (N, M) logits with one more of 0, for none of them: (N, M), rows sum to less than 1."""
