@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,3 +115,14 @@ def demo_copy(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CLIPSEARCH_CACHE", str(demo_data.parent / "cache"))
     monkeypatch.delenv("QDRANT_URL", raising=False)
     return copy
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A temporary folder, in memory where there is room: the engine syncs often, and disks are slow at it."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < 2 << 30:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="clipsearch-test-") as path:
+        yield Path(path)

@@ -14,7 +14,8 @@ from clipsearch.tagging.journal import Journal
 from clipsearch.tagging.sidecars import Sidecars, undo
 from clipsearch.tagging.sidecars.lists import HIERARCHICAL, LISTS, SUBJECT, entries, leaf
 from clipsearch.tagging.sidecars.packet import MAX_BYTES, Refused, parse
-from clipsearch.tagging.sidecars.standing import folded, standing
+from clipsearch.tagging.sidecars.standing import standing
+from clipsearch.tagging.vocabulary.words import folded
 from clipsearch.types import Tag
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # hundreds of runs wait for no disk

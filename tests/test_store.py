@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -81,17 +79,6 @@ class Place:
 
     def __getattr__(self, function: str) -> Any:
         return lambda *args: getattr(self.module, function)(*args, self.settings, **self.client)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A temporary folder, in memory where there is room: the engine syncs often, and disks are slow at it."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < 2 << 30:
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory, prefix="clipsearch-test-") as path:
-        yield Path(path)
 
 
 @pytest.fixture(params=["embedded", "memory", "server"])

@@ -7,8 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,17 +70,6 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = open_source(folder / "parts.csv", SourceOptions(id_column="part_no", allow_outside=True))
     assert run_index(source, settings, RunOptions()).encoded == N
     return folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A temporary folder, in memory where there is room: the engine syncs often, and disks are slow at it."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < 2 << 30:
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory, prefix="clipsearch-test-") as path:
-        yield Path(path)
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def _print_paths(groups: Iterator[Group], end: str) -> None:
 
 def _sum_up(found: Found, tally: _Tally, limit: int | None, took_s: float) -> None:
     took = f"{took_s:.0f} s" if took_s < 90 else f"{took_s / 60:.0f} min"
-    groups = f"{tally.n_groups:,} group{'' if tally.n_groups == 1 else 's'}"
+    groups = output.counted(tally.n_groups, "group")
     say = f"{groups} among {found.n_records:,} pictures in {took}"
     if tally.n_groups:
         say += f"; {tally.n_superfluous:,} could go ({layout.size_text(tally.n_bytes)})"

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import click
 
+from clipsearch.cli.pictures import pictures_in
 from clipsearch.errors import SourceError, TableError
 from clipsearch.files import replaced
 from clipsearch.serve.records import hit_record
@@ -44,13 +45,10 @@ def read(path: Path) -> list[Asked]:
 
     Pictures in a table are looked for beside the table. Raises SourceError or TableError.
     """
-    from clipsearch import images, tables
+    from clipsearch import tables
 
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
-        if not found:
-            raise SourceError(f"there is no picture in {path}; give a folder with photos to search by")
-        return [Asked(p.relative_to(path).as_posix(), "", (p,)) for p in found]
+        return [Asked(p.relative_to(path).as_posix(), "", (p,)) for p in pictures_in(path)]
     if path.suffix.lower() in tables.SUFFIXES:
         return _of_table(path)
     try:

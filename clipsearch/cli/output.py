@@ -25,6 +25,11 @@ _MAX_DETAILS = 40
 _CHANNELS = {"image": "picture", "key": "part number"}
 
 
+def counted(n: int, what: str) -> str:
+    """How many there are, in words: "1 tag", "1,200 tags"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def user_payload(hit: Hit) -> dict[str, PayloadValue]:
     """The user's own columns, without clipsearch's."""
     return {name: value for name, value in hit.payload.items() if not name.startswith("_")}

@@ -25,7 +25,7 @@ from clipsearch.files import replaced
 from clipsearch.search.asking import named
 from clipsearch.search.channels import has_words
 from clipsearch.search.confidence import Calibration, Curve, FittedOn
-from clipsearch.store import RESERVED, Store, all_fields
+from clipsearch.store import RESERVED, Store, all_fields, marked
 from clipsearch.types import Payload, Point
 
 FILE = "calibration.json"
@@ -177,12 +177,8 @@ def _of_words(store: Store, encoder: Encoder) -> tuple[NDArray[np.float64], NDAr
 
 
 def _untagged(payload: Payload) -> Payload:
-    """The payload without fields that hold tags of ours: what a model said is no proof of what it can see.
-
-    Their names are beside them, in `_tags`, or `_tags:FIELD` where the field is not `tags`.
-    """
-    marks = (name.partition(":") for name in payload)
-    ours = {field or "tags" for mark, _, field in marks if mark == "_tags"}
+    """The payload without fields that hold tags of ours: what a model said is no proof of what it can see."""
+    ours = marked(payload, "_tags")
     return {name: value for name, value in payload.items() if name not in ours} if ours else payload
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from clipsearch.settings import Settings, check_collection_name
 from clipsearch.store.payload import storable
 from clipsearch.store.protocol import Store
-from clipsearch.store.spec import RESERVED, all_fields
+from clipsearch.store.spec import RESERVED, TAGS, all_fields, beside, marked
 from clipsearch.types import CollectionSpec
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESERVED",
+    "TAGS",
     "Store",
     "all_fields",
+    "beside",
     "create",
     "delete_collection",
     "exists",
     "list_collections",
+    "marked",
     "open_store",
     "read_spec",
     "serving",

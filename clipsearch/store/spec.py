@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any, get_args
 
 from clipsearch.errors import StoreError
-from clipsearch.types import CollectionSpec, FieldKind, Fingerprint
+from clipsearch.types import CollectionSpec, FieldKind, Fingerprint, Payload
 
 FORMAT = 1
 IMAGE = "image"  # the dense vector's name
@@ -29,6 +29,21 @@ RESERVED: Mapping[str, FieldKind] = {
     TEXT: "text",  # the record's words as tokens (clipsearch.lexical), a space between them
 }
 """Payload fields that are ours; every other field is one of the user's columns."""
+
+
+TAGS = "tags"
+"""The field that tags are kept in where no other is named."""
+
+
+def beside(mark: str, field: str) -> str:
+    """The field of ours that says `mark` of another: `_tags` of the field `tags`, `_tags:FIELD` of others."""
+    return mark if field == TAGS else f"{mark}:{field}"
+
+
+def marked(payload: Payload, *marks: str) -> list[str]:
+    """The fields of which one of these is said beside them."""
+    names = (name.partition(":") for name in payload)
+    return list(dict.fromkeys(field or TAGS for mark, _, field in names if mark in marks))
 
 
 def all_fields(spec: CollectionSpec) -> dict[str, FieldKind]:

@@ -6,19 +6,19 @@ never changed or removed, and a tag of ours that a person took away is never giv
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from clipsearch.errors import TaggingError
-from clipsearch.store import Store
+from clipsearch.store import TAGS, Store, beside, marked
 from clipsearch.tagging.journal import Journal
+from clipsearch.tagging.vocabulary.words import folded
 from clipsearch.types import Payload, PayloadValue, Tagged
 
 KIND = "payload"  # of a journal's entries
-FIELD = "tags"
+FIELD = TAGS
 _BATCH = 1000
 _DIGITS = 4  # of a confidence: a new run of the same model on another machine differs in the seventh
 
@@ -32,30 +32,27 @@ class Fields:
     @property
     def ours(self) -> str:
         """Which of the tags are ours."""
-        return self._reserved("_tags")
+        return beside("_tags", self.tags)
 
     @property
     def confidence(self) -> str:
         """Theirs, in the same order."""
-        return self._reserved("_tag_confidence")
+        return beside("_tag_confidence", self.tags)
 
     @property
     def run(self) -> str:
         """The run that last changed any of this."""
-        return self._reserved("_tag_run")
+        return beside("_tag_run", self.tags)
 
     @property
     def rejected(self) -> str:
         """Tags that were ours and that a person took away."""
-        return self._reserved("_tags_rejected")
+        return beside("_tags_rejected", self.tags)
 
     @property
     def all(self) -> tuple[str, ...]:
         """All five."""
         return (self.tags, self.ours, self.confidence, self.run, self.rejected)
-
-    def _reserved(self, name: str) -> str:
-        return name if self.tags == FIELD else f"{name}:{self.tags}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +95,12 @@ def change(record: Tagged, run: str, fields: Fields) -> Change | None:
     before = {name: record.payload.get(name) for name in fields.all}
     standing, ours, rejected = _read(before, fields)
     human = [tag for tag in standing if tag not in ours]
-    taken = {_folded(tag) for tag in (*human, *rejected)}
+    taken = {folded(tag) for tag in (*human, *rejected)}
     given: dict[str, float] = {}
     for tag in record.tags:
-        if _folded(tag.name) not in taken:
+        if folded(tag.name) not in taken:
             given[tag.name] = round(float(tag.confidence), _DIGITS)
-            taken.add(_folded(tag.name))
+            taken.add(folded(tag.name))
     after = _written(before, human, given, rejected, fields)
     if all(after[name] == before[name] for name in fields.all):
         return None
@@ -189,10 +186,8 @@ def kept(payload: Payload, columns: Payload) -> dict[str, PayloadValue]:
     The source's own tags are a person's, and take the place of those that stood there. None: the field goes.
     """
     found: dict[str, PayloadValue] = {}
-    for name in payload:
-        reserved, _, field = name.partition(":")
-        if reserved in ("_tags", "_tags_rejected"):
-            found |= _kept(payload, columns, Fields(field or FIELD))
+    for field in marked(payload, "_tags", "_tags_rejected"):
+        found |= _kept(payload, columns, Fields(field))
     return found
 
 
@@ -237,8 +232,8 @@ def _kept(payload: Payload, columns: Payload, fields: Fields) -> dict[str, Paylo
     before = {name: payload.get(name) for name in fields.all}
     standing, ours, rejected = _read(before, fields)
     human = _listed(columns.get(fields.tags))
-    theirs = {_folded(tag) for tag in human}
-    left = {name: n for name, n in ours.items() if name in standing and _folded(name) not in theirs}
+    theirs = {folded(tag) for tag in human}
+    left = {name: n for name, n in ours.items() if name in standing and folded(name) not in theirs}
     return _written({**before, fields.tags: columns.get(fields.tags)}, human, left, rejected, fields)
 
 
@@ -246,10 +241,6 @@ def _listed(value: Any) -> list[str]:
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
-
-
-def _folded(tag: str) -> str:
-    return unicodedata.normalize("NFKC", tag).casefold().strip()
 
 
 def _in_batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -34,7 +34,7 @@ class Tagger:
     """One vocabulary, ready to tag. Safe to use from several threads.
 
     fit: how scores become confidences, and from which confidence on a tag is given; labels: the
-    vocabulary's vectors.
+    vocabulary's vectors; encoder: the model.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Tagger:
         a tag is given; None: fitted, or one half. cache: where the vocabulary's vectors are kept.
         Raises TaggingError, EncoderError.
         """
-        self.vocabulary, self._encoder = vocabulary, encoder
+        self.vocabulary, self.encoder = vocabulary, encoder
         self.labels = label_vectors(
             encoder, vocabulary, templates=templates, cache=cache or encoder.cache, on_progress=on_progress
         )
@@ -103,7 +103,7 @@ class Tagger:
         images: paths, bytes, Pillow images or uint8 RGB arrays (H, W, 3). Raises ImageError for the first
         that cannot be used.
         """
-        return self.tag_vectors(self._encoder.encode_images(images))
+        return self.tag_vectors(self.encoder.encode_images(images))
 
     def tag_vectors(self, vectors: Embeddings) -> list[list[Tag]]:
         """The tags of each picture, by its vector: (N, D) of the tagger's own model."""
@@ -120,7 +120,7 @@ class Tagger:
         self, store: Store, *, filter: Filter | None = None, batch_size: int = 4096
     ) -> Iterator[list[Tagged]]:
         """Every record of the collection, or those that match, with its tags, in batches by id."""
-        require_same_model(store.name, store.spec.fingerprint, self._encoder.fingerprint)
+        require_same_model(store.name, store.spec.fingerprint, self.encoder.fingerprint)
         for points in store.scroll(filter=filter, batch_size=batch_size, with_vectors=True):
             tags = self.tag_vectors(np.stack([np.asarray(p.vectors["image"], np.float32) for p in points]))
             yield [Tagged(p.id, p.payload, tuple(some)) for p, some in zip(points, tags, strict=True)]
@@ -142,7 +142,7 @@ class Tagger:
 
     def _fitted(self, background: Embeddings) -> scoring.Fit:
         groups = tuple(self.vocabulary.groups.values())
-        scale, bias = self._encoder.logit_scale, self._encoder.logit_bias
+        scale, bias = self.encoder.logit_scale, self.encoder.logit_bias
         if self._examples is None:
             if self._precision is not None:
                 raise TaggingError(

@@ -15,6 +15,7 @@ import click
 from clipsearch.cli import output
 from clipsearch.cli.options import collection_option, device_option, place_options, settings_from
 from clipsearch.cli.progress import progress
+from clipsearch.cli.tag.opening import tagger_of
 
 if TYPE_CHECKING:
     from clipsearch.encoder import Encoder
@@ -115,24 +116,18 @@ def lint(
 def _in_collection(
     vocabulary: Vocabulary, templates: tuple[str, ...], settings: Settings, n_pictures: int
 ) -> _Looked:
-    from clipsearch.search import encoder_of
     from clipsearch.store import open_store
     from clipsearch.tagging import lint as linting
-    from clipsearch.tagging.tagger import Tagger
 
     with (
         open_store(settings.collection, settings) as store,
-        encoder_of(store.spec.fingerprint, settings) as encoder,
-        progress() as tell,
+        tagger_of(store, vocabulary, settings, templates=templates) as tagger,
     ):
-        tagger = Tagger.of_collection(
-            store, encoder, vocabulary, templates=templates, cache=settings.cache, on_progress=tell
-        )
         vectors = _vectors(store, n_pictures)
         found = linting.lint(
             vocabulary,
             tagger.labels,
-            encoder,
+            tagger.encoder,
             templates=templates,
             vectors=vectors,
             scorer=tagger.fit.scorer,

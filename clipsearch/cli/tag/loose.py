@@ -13,13 +13,14 @@ import click
 
 from clipsearch.cli import output
 from clipsearch.cli.lazy import outer
+from clipsearch.cli.pictures import pictures_in
 from clipsearch.cli.progress import progress
 from clipsearch.cli.tag import layout
 from clipsearch.cli.tag.asked import Asked
 from clipsearch.cli.tag.outcome import Outcome
 from clipsearch.cli.tag.tally import Tally
 from clipsearch.cli.tag.writing import Places
-from clipsearch.errors import ImageError, SourceError
+from clipsearch.errors import ImageError
 from clipsearch.types import Tagged
 
 if TYPE_CHECKING:
@@ -83,15 +84,10 @@ def _silent(what: str, done: int, total: int) -> None:
 
 def _expanded(given: Sequence[Path]) -> list[Path]:
     """The files, and the pictures in the folders, in order."""
-    from clipsearch import images
-
     found: dict[Path, None] = {}
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
-            if not inside:
-                raise SourceError(f"there is no picture in {path}; give files, or a folder with photos")
-            found |= dict.fromkeys(inside)
+            found |= dict.fromkeys(pictures_in(path))
         else:
             found[path] = None
     return list(found)

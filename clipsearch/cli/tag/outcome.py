@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clipsearch.cli.output import counted
 from clipsearch.cli.tag.asked import Asked
 from clipsearch.cli.tag.measured import Measured
 from clipsearch.cli.tag.tally import Tally
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from clipsearch.store import Store
     from clipsearch.tagging.tagger import Tagger
 
+SOME_FAILED = 4  # the exit code, as `clipsearch index` leaves
 _NAMED = 8  # tags that are listed in one sentence
 _EXPLAINED = 3  # tags whose reasons are told
 
@@ -65,7 +67,7 @@ class Outcome:
             most_labels_first = sorted(fit.left_off, key=lambda one: -one.n_records)
             reasons = [f"{labels[one.place].name} ({one.reason})" for one in most_labels_first]
             told.append(
-                f"{_count(len(reasons), 'tag')} cannot keep precision {fit.precision:g} and stay off: "
+                f"{counted(len(reasons), 'tag')} cannot keep precision {fit.precision:g} and stay off: "
                 f"{_listed(reasons, _EXPLAINED, '; ')}"
             )
         told += _listed(self.places.notes(), _EXPLAINED, "\n").split("\n") if self.places.notes() else []
@@ -107,9 +109,9 @@ class Outcome:
         if self.asked.write:
             n, where = counts.get("n_written", 0), f"collection {self.store.name!r}"
             if self.asked.dry_run:
-                told.append(f"would change {_count(n, 'record')} of {where}")
+                told.append(f"would change {counted(n, 'record')} of {where}")
             elif n:
-                told.append(f"{_count(n, 'record')} of {where} changed by run {self.places.run}")
+                told.append(f"{counted(n, 'record')} of {where} changed by run {self.places.run}")
             else:
                 told.append(f"{where} had these tags already")
         wrote = "would write" if self.asked.dry_run else "wrote"
@@ -119,7 +121,7 @@ class Outcome:
         ):
             if asked:
                 n = counts.get(name, 0)
-                told.append(f"{wrote} {into}{_count(n, what)}" if n else f"no {what} needed a change")
+                told.append(f"{wrote} {into}{counted(n, what)}" if n else f"no {what} needed a change")
         if counts.get("n_refused"):
             told.append(f"{counts['n_refused']:,} refused")
         if counts.get("n_elsewhere"):
@@ -127,10 +129,6 @@ class Outcome:
         if self.asked.out is not None:
             told.append(f"wrote {self.asked.out}")
         return told
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _listed(names: Sequence[str], most: int, between: str) -> str:

@@ -15,14 +15,14 @@ from clipsearch.cli.options import (
     place_options,
     settings_from,
 )
+from clipsearch.cli.output import counted
 from clipsearch.cli.pictures import picture
-from clipsearch.cli.progress import progress
+from clipsearch.cli.tag.opening import tagger_of
 from clipsearch.errors import TaggingError
 
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
-    from clipsearch.store import Store
-    from clipsearch.tagging.labels import Answers, Labels
+    from clipsearch.tagging.labels import Answers
     from clipsearch.tagging.review import Question
     from clipsearch.tagging.vocabulary import Vocabulary
 
@@ -107,7 +107,7 @@ def _ask(
     **how: Any,
 ) -> None:
     from clipsearch.store import open_store
-    from clipsearch.tagging.labels import Answers, gathered
+    from clipsearch.tagging.labels import Answers, examples, gathered
     from clipsearch.tagging.review import questions, write_questions
     from clipsearch.tagging.review.questions import as_csv
 
@@ -117,8 +117,9 @@ def _ask(
     with open_store(settings.collection, settings) as store:
         known = gathered(store, vocabulary, kept, table=labels, fields=labels_from)
         chosen = filter_from(filters, store)
-        scorer = _tagger(store, vocabulary, known, settings).fit.scorer
-        asked = questions(store, scorer, vocabulary, known, filter=chosen, **how)
+        found = examples(known, store, vocabulary)
+        with tagger_of(store, vocabulary, settings, known=found) as tagger:
+            asked = questions(store, tagger.fit.scorer, vocabulary, known, filter=chosen, **how)
     if out is None:
         click.echo(as_csv(asked), nl=False)
     else:
@@ -143,38 +144,19 @@ def _keep(answers: Path, vocabulary: Vocabulary, file: Path, settings: Settings)
     if missing:
         some = ", ".join(sorted(missing)[:3]) + (", …" if len(missing) > 3 else "")
         click.echo(
-            f"warning: left out {_count(len(missing), 'key')} that collection {settings.collection!r} does "
+            f"warning: left out {counted(len(missing), 'key')} that collection {settings.collection!r} does "
             f"not have: {some}. Did a spreadsheet change them?",
             err=True,
         )
     click.echo(
         f"{answers.name}: {there.n_yes} yes, {there.n_no} no, {read.n_blank} not answered; {n_new} new or "
-        f"changed. Kept for collection {settings.collection!r}: {_count(len(kept), 'answer')}"
+        f"changed. Kept for collection {settings.collection!r}: {counted(len(kept), 'answer')}"
     )
     if len(kept):
         click.echo(
             f"the next run uses them: clipsearch tag {file} -c {settings.collection}\n"
             f"ask for more: clipsearch tag review {file} -c {settings.collection} --out more.csv",
             err=True,
-        )
-
-
-def _tagger(store: Store, vocabulary: Vocabulary, known: Labels, settings: Settings) -> Any:
-    """The vocabulary's Tagger, fitted to what is known."""
-    from clipsearch.search import encoder_of
-    from clipsearch.tagging.labels import examples
-    from clipsearch.tagging.tagger import Tagger
-
-    found = examples(known, store, vocabulary).examples
-    encoder = encoder_of(store.spec.fingerprint, settings)
-    with progress() as tell:
-        return Tagger.of_collection(
-            store,
-            encoder,
-            vocabulary,
-            examples=found if len(found.vectors) else None,
-            cache=settings.cache,
-            on_progress=tell,
         )
 
 
@@ -193,7 +175,7 @@ def _require_read(out: Path, kept: Answers, vocabulary: Vocabulary) -> None:
         ) from exc
     if n_new:
         raise TaggingError(
-            f"{out} has {_count(n_new, 'answer')} not read yet, which would be lost; read them first, with "
+            f"{out} has {counted(n_new, 'answer')} not read yet, which would be lost; read them first, with "
             f"--answers {out}, or name another file"
         )
 
@@ -217,13 +199,9 @@ def _say_what_was_asked(asked: list[Question], out: Path | None, file: Path, set
     tags = len({one.label for one in asked})
     kinds = f"{why['uncertain']} uncertain, {why['at random']} at random"
     wrote = f"; wrote {out}" if out else ""
-    click.echo(f"{_count(len(asked), 'question')} about {_count(tags, 'tag')}: {kinds}{wrote}", err=True)
+    click.echo(f"{counted(len(asked), 'question')} about {counted(tags, 'tag')}: {kinds}{wrote}", err=True)
     click.echo(
         f"write yes or no in the column correct, then: clipsearch tag review {file} -c {settings.collection} "
         f"--answers {out or 'FILE.csv'}",
         err=True,
     )
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" + ("" if n == 1 else "s")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,8 @@ from clipsearch.cli.tag import layout
 from clipsearch.cli.tag.asked import Asked
 from clipsearch.cli.tag.known import known
 from clipsearch.cli.tag.measured import Measured, measure
-from clipsearch.cli.tag.outcome import Outcome
+from clipsearch.cli.tag.opening import tagger_of
+from clipsearch.cli.tag.outcome import SOME_FAILED, Outcome
 from clipsearch.cli.tag.tally import Tally
 from clipsearch.cli.tag.writing import Places
 from clipsearch.errors import TaggingError
@@ -26,11 +26,7 @@ from clipsearch.types import Tagged
 if TYPE_CHECKING:
     from clipsearch.settings import Settings
     from clipsearch.store import Store
-    from clipsearch.tagging.labels import Found
     from clipsearch.tagging.tagger import Tagger
-    from clipsearch.tagging.vocabulary import Vocabulary
-
-SOME_FAILED = 4  # as `clipsearch index` leaves
 
 
 def run(asked: Asked) -> None:
@@ -45,44 +41,26 @@ def run(asked: Asked) -> None:
         explain(asked, vocabulary)
         return
     settings = asked.settings()
-    with open_store(settings.collection, settings) as store, ExitStack() as opened:
+    with open_store(settings.collection, settings) as store:
         found = known(asked, store, settings, vocabulary)
-        tagger = _tagger(asked, store, settings, vocabulary, found, opened)
-        if asked.pictures:
-            from clipsearch.cli.tag.loose import tag_pictures
-
-            done = tag_pictures(asked, store, settings, tagger)
-        else:
-            measured = None if found is None else measure(tagger, found.examples)
-            done = _tag_collection(asked, store, settings, tagger, measured)
-    if done.n_bad or done.places.n_refused:
-        raise click.exceptions.Exit(SOME_FAILED)
-
-
-def _tagger(
-    asked: Asked,
-    store: Store,
-    settings: Settings,
-    vocabulary: Vocabulary,
-    found: Found | None,
-    opened: ExitStack,
-) -> Tagger:
-    from clipsearch.search import encoder_of
-    from clipsearch.tagging.tagger import Tagger
-
-    encoder = opened.enter_context(encoder_of(store.spec.fingerprint, settings))
-    with progress() as told:
-        return Tagger.of_collection(
+        with tagger_of(
             store,
-            encoder,
             vocabulary,
+            settings,
+            known=found,
             templates=asked.templates,
-            examples=None if found is None else found.examples,
             precision=asked.precision,
             threshold=asked.threshold,
-            cache=settings.cache,
-            on_progress=told,
-        )
+        ) as tagger:
+            if asked.pictures:
+                from clipsearch.cli.tag.loose import tag_pictures
+
+                done = tag_pictures(asked, store, settings, tagger)
+            else:
+                measured = None if found is None else measure(tagger, found.examples)
+                done = _tag_collection(asked, store, settings, tagger, measured)
+    if done.n_bad or done.places.n_refused:
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _tag_collection(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from clipsearch.cli.options import collection_option, place_options, settings_from
+from clipsearch.cli.output import counted
+from clipsearch.cli.tag.outcome import SOME_FAILED
 from clipsearch.errors import TaggingError
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from clipsearch.tagging.sidecars import Undone
 
 LAST = "last"
-SOME_FAILED = 4  # as `clipsearch index` leaves
 _TOLD = 10  # files that could not be taken back, each with its reason
 
 
@@ -103,5 +104,5 @@ def _files(what: str, done: Iterable[Undone]) -> tuple[list[str], int]:
         "superseded": "a later run changed: that one's tags stay",
         "refused": "refused",
     }
-    told = [f"{n:,} {what}{'' if n == 1 else 's'} {words[state]}" for state, n in counts.items()]
+    told = [f"{counted(n, what)} {words[state]}" for state, n in counts.items()]
     return told, counts["refused"]

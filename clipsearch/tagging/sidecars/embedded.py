@@ -27,7 +27,8 @@ from clipsearch.tagging.sidecars.files import look_like, refuse_protected, why
 from clipsearch.tagging.sidecars.merging import merged
 from clipsearch.tagging.sidecars.packet import Refused, parse
 from clipsearch.tagging.sidecars.planning import by_picture
-from clipsearch.tagging.sidecars.standing import folded, standing
+from clipsearch.tagging.sidecars.standing import standing
+from clipsearch.tagging.vocabulary.words import folded
 from clipsearch.types import Tag
 
 KIND = "embedded"  # of a journal's entries

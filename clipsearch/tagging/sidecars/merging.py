@@ -13,7 +13,8 @@ from math import isfinite
 from clipsearch.tagging.sidecars.lists import LISTS, SUBJECT, joined, leaf, with_entries, without
 from clipsearch.tagging.sidecars.packet import Name, Packet, Refused, clean, parse
 from clipsearch.tagging.sidecars.provenance import DECLARED, PROPERTIES, Ours, Provenance, written
-from clipsearch.tagging.sidecars.standing import Standing, folded, own_entries, standing, without_each
+from clipsearch.tagging.sidecars.standing import Standing, own_entries, standing, without_each
+from clipsearch.tagging.vocabulary.words import folded
 from clipsearch.types import Tag
 
 _EMPTY = (

@@ -15,7 +15,8 @@ from clipsearch.tagging.sidecars.lists import DIGIKAM, HIERARCHICAL, LISTS, SUBJ
 from clipsearch.tagging.sidecars.merging import merged
 from clipsearch.tagging.sidecars.packet import Refused, parse
 from clipsearch.tagging.sidecars.places import Places, Style
-from clipsearch.tagging.sidecars.standing import Standing, folded, standing
+from clipsearch.tagging.sidecars.standing import Standing, standing
+from clipsearch.tagging.vocabulary.words import folded
 from clipsearch.types import Tag
 
 KIND = "sidecar"  # of a journal's entries

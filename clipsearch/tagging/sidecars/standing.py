@@ -5,7 +5,6 @@ Changes nothing.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from clipsearch.tagging.sidecars.lists import (
 )
 from clipsearch.tagging.sidecars.packet import Name, Packet
 from clipsearch.tagging.sidecars.provenance import Ours, Provenance, read
+from clipsearch.tagging.vocabulary.words import folded
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,6 @@ def without_each(some: Sequence[str], gone: Iterable[str]) -> list[str]:
     """The texts that are not among the others, in order."""
     others = set(gone)
     return [one for one in some if one not in others]
-
-
-def folded(name: str) -> str:
-    """The name as names are compared: letter case and Unicode's ways of writing aside."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _others(there: Sequence[str], ours: Iterable[str]) -> list[str]:

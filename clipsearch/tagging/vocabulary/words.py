@@ -18,6 +18,11 @@ _INVISIBLE = re.compile(
 _NAMES = {"\n": "a line break", "\t": "a tab"}
 
 
+def folded(name: str) -> str:
+    """The name as names are compared: letter case and Unicode's ways of writing aside."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
 def word_of(text: str, origin: Origin, line: int, *, what: str = "a tag's name") -> str:
     """The word in NFC, spaces single and none at its ends; full-width spaces inside stay.
 
