@@ -25,9 +25,9 @@ def known(asked: Asked, store: Store, settings: Settings, vocabulary: Vocabulary
     """
     from clipsearch.tagging.labels import Answers, examples, gathered
 
-    answers = Answers(settings.collection_dir())
-    if n_answered := len(answers.labels(vocabulary)):
-        click.echo(f"{n_answered:,} pictures have answers of `clipsearch tag review`", err=True)
+    answers = Answers(settings.collection_dir()).labels(vocabulary)
+    if len(answers):
+        click.echo(f"{len(answers):,} pictures have answers of `clipsearch tag review`", err=True)
     told = gathered(store, vocabulary, answers, table=asked.labels, fields=asked.labels_from)
     _say_unknown(told)
     found = examples(told, store, vocabulary) if len(told) else None

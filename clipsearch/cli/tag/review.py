@@ -115,7 +115,7 @@ def _ask(
     if out is not None:
         _require_read(out, kept, vocabulary)
     with open_store(settings.collection, settings) as store:
-        known = gathered(store, vocabulary, kept, table=labels, fields=labels_from)
+        known = gathered(store, vocabulary, kept.labels(vocabulary), table=labels, fields=labels_from)
         chosen = filter_from(filters, store)
         found = examples(known, store, vocabulary)
         with tagger_of(store, vocabulary, settings, known=found) as tagger:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipsearch.store import Store
-from clipsearch.tagging.labels.answers import Answers
 from clipsearch.tagging.labels.fields import labels_from_field
 from clipsearch.tagging.labels.reading import read_labels
 from clipsearch.tagging.labels.said import Labels, Rules
@@ -16,7 +15,7 @@ from clipsearch.tagging.vocabulary import Vocabulary
 def gathered(
     store: Store,
     vocabulary: Vocabulary,
-    answers: Answers,
+    answers: Labels,
     *,
     table: Path | None = None,
     fields: Sequence[str] = (),
@@ -28,5 +27,5 @@ def gathered(
     rules, found = Rules(vocabulary), Labels()
     for field in fields:
         found = labels_from_field(store, field, vocabulary).over(found, rules)
-    found = answers.labels(vocabulary).over(found, rules)
+    found = answers.over(found, rules)
     return found if table is None else read_labels(table, vocabulary).over(found, rules)
